@@ -1,0 +1,1 @@
+//! Acts on alert rules about Basiq connections: messages, refreshes, tickets.

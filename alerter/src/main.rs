@@ -1,0 +1,2 @@
+//! The `basiq-alerter` binary.
+fn main() {}

@@ -1,0 +1,2 @@
+//! The `basiq-sandbox` binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Typed client of the Basiq API: token, quota, retries, model and failure taxonomy.

@@ -1,0 +1,1 @@
+//! Metric families, both text formats, parser, negotiation and gzip.

@@ -1,0 +1,1 @@
+//! PromQL evaluated in process over a small window of samples.

@@ -1,0 +1,1 @@
+//! Listener, TLS, web configuration file, authentication, limits, health and /metrics.

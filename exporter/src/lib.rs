@@ -1,0 +1,1 @@
+//! Prometheus exporter for Basiq jobs, connections and connectors.

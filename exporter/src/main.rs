@@ -1,0 +1,2 @@
+//! The `basiq-exporter` binary.
+fn main() {}
