@@ -1,1 +1,17 @@
-//! Acts on alert rules about Basiq connections: messages, refreshes, tickets.
+//! Acts on alert rules about Basiq connections: messages to users, refreshes, tickets, notices.
+//!
+//! Rooms: [`rules`] load and evaluate · [`sources`] where demands come from · [`evidence`] what is
+//! known of connections now · [`incidents`] and [`plan`] decide what to do (pure) · [`store`] keeps
+//! alert state, incidents, effects and tickets · [`outbox`] does what was planned · [`channels`] how it
+//! is delivered · [`page`] for support staff.
+
+pub mod channels;
+pub mod demand;
+pub mod evidence;
+pub mod incidents;
+pub mod outbox;
+pub mod page;
+pub mod plan;
+pub mod rules;
+pub mod sources;
+pub mod store;

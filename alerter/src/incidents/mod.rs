@@ -1,0 +1,1 @@
+//! What is wrong with a connection, from its first failure to its end (pure).

@@ -1,0 +1,1 @@
+//! Workers that do what was planned, once.

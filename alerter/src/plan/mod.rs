@@ -1,0 +1,1 @@
+//! What to do about incidents, and the limits no rule can switch off (pure).

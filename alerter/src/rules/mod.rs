@@ -1,0 +1,1 @@
+//! Rule files: load, check, evaluate, state.

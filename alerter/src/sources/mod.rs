@@ -1,0 +1,1 @@
+//! Where demands come from: plugins, one file each.

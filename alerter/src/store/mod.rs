@@ -1,0 +1,1 @@
+//! Alert state, incidents, effects and tickets, kept durably.
