@@ -1,196 +1,21 @@
-//! How effects are delivered: the small traits that channels, desks, operators' channels and contact
-//! sources implement, one file each.
+//! How effects are delivered: user channels, support desks, operators' channels, contact sources and
+//! the refresh of a connection.
+//!
+//! Each of the first four is a folder of plugins. A plugin is one file that implements one small trait
+//! of [`contract`] and declares its settings, and one line in its folder's `mod.rs`; build,
+//! configuration section and the row of the delivery battery follow from that line.
 
-use std::{fmt, time::Duration};
+pub mod contacts;
+mod contract;
+pub mod desks;
+mod durable;
+pub mod message;
+pub mod operators;
+mod registry;
+pub mod users;
 
-use async_trait::async_trait;
-use daemon::{Secret, Timestamp};
-use serde::{Deserialize, Serialize};
-
-/// Whom a message goes to. Resolved at send time and kept no longer than needed.
-#[derive(Clone, Debug)]
-pub struct Contact {
-    /// The e-mail address, where there is one.
-    pub address: Option<Secret>,
-    /// The first name for the salutation, where there is one.
-    pub name: Option<Secret>,
-    /// A BCP 47 language tag.
-    pub language: Option<String>,
-    /// The partner's own id of the user.
-    pub external_id: Option<String>,
-}
-
-/// A message to one user, as variables: bodies are rendered by the channel, never stored.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct UserMessage {
-    /// The effect's key: the same for every attempt.
-    pub key: String,
-    /// Basiq's user id.
-    pub user: String,
-    /// The name of an installed template.
-    pub template: String,
-    /// The connections it speaks of, one or several of the same person.
-    pub connections: Vec<MessageConnection>,
-    /// Stable over attempts: `<…@…>`.
-    pub message_id: String,
-    /// The Message-ID of the opening, for a closing message.
-    pub in_reply_to: Option<String>,
-    /// The incident's reference, for the footer.
-    pub reference: String,
-    /// The time of the decision, for the Date header and for words like "since".
-    pub at: Timestamp,
-}
-
-/// One connection in a message.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct MessageConnection {
-    /// Basiq's connection id.
-    pub connection: String,
-    /// Basiq's institution id.
-    pub institution: String,
-    /// Its name for people.
-    pub institution_name: String,
-    /// The scenario, for variants of a template.
-    pub scenario: String,
-    /// Since when it fails.
-    pub since: Timestamp,
-}
-
-/// A ticket for a support desk.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Ticket {
-    /// Opaque and unique per environment, tenant and incident: what a desk is searched by.
-    pub key: String,
-    /// One line.
-    pub subject: String,
-    /// Plain text: connection, user and job ids, step, code, title, detail (masked), attempts, times.
-    pub body: String,
-    /// The connection ids concerned.
-    pub connections: Vec<String>,
-    /// Basiq's institution id.
-    pub institution: String,
-    /// The scenario.
-    pub scenario: String,
-    /// The time of the decision.
-    pub at: Timestamp,
-}
-
-/// Something operators should know.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Notice {
-    /// The same for every repetition of the same notice.
-    pub key: String,
-    /// One line.
-    pub summary: String,
-    /// What to know and do.
-    pub description: String,
-    /// Labels as of an alert (`alertname`, `severity`, `institution`, …).
-    pub labels: std::collections::BTreeMap<String, String>,
-    /// Since when.
-    pub since: Timestamp,
-    /// Set once it is over.
-    pub ended: Option<Timestamp>,
-}
-
-/// What the other side said when it took something.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Receipt {
-    /// The other side's own id: a ticket's number, a file's path, a queue id.
-    pub remote: String,
-    /// A sentence for the timeline. Holds no address and no secret.
-    pub detail: String,
-}
-
-/// Why something was not delivered. No variant carries an address or a secret.
-#[derive(Clone, Debug, PartialEq)]
-pub enum DeliveryError {
-    /// Worth another attempt: throttled, deferred, or the connection failed before anything was taken.
-    Retry {
-        /// What the other side asked for (`Retry-After`).
-        after: Option<Duration>,
-        /// A sentence for the timeline.
-        why: String,
-    },
-    /// The channel itself is at fault (authentication, policy, 5.7.x): its circuit opens and no attempt is spent.
-    Channel {
-        /// A sentence for the timeline.
-        why: String,
-    },
-    /// This recipient does not exist; suppress a user's address. Only for a reply to RCPT that says so.
-    Recipient {
-        /// The enhanced status code, e.g. `5.1.1`.
-        code: String,
-    },
-    /// There is nobody to deliver to: no address.
-    Unreachable {
-        /// A sentence for the timeline.
-        why: String,
-    },
-    /// Nobody knows whether it was taken: the reply never came after the end of DATA or of a POST.
-    Unknown {
-        /// A sentence for the timeline.
-        why: String,
-    },
-    /// It will never be taken as it is.
-    Permanent {
-        /// A sentence for the timeline.
-        why: String,
-    },
-}
-
-impl fmt::Display for DeliveryError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Retry { why, after: Some(after) } => {
-                write!(f, "{why}; asked to wait {} s", after.as_secs())
-            }
-            Self::Retry { why, .. }
-            | Self::Channel { why }
-            | Self::Unreachable { why }
-            | Self::Unknown { why }
-            | Self::Permanent { why } => f.write_str(why),
-            Self::Recipient { code } => write!(f, "the recipient was refused with {code}"),
-        }
-    }
-}
-
-impl std::error::Error for DeliveryError {}
-
-/// Takes messages to users.
-#[async_trait]
-pub trait Channel: Send + Sync {
-    /// Delivers one message to one person. Called again with the same `key` and `message_id` after a failure.
-    async fn deliver(&self, message: &UserMessage, to: &Contact) -> Result<Receipt, DeliveryError>;
-
-    /// Whether the channel needs a resolved address (a partner's own platform does not).
-    fn needs_address(&self) -> bool {
-        true
-    }
-}
-
-/// Takes tickets.
-#[async_trait]
-pub trait Desk: Send + Sync {
-    /// Whether [`Desk::find`] can be relied on after an unknown outcome.
-    fn searchable(&self) -> bool;
-    /// Files a ticket.
-    async fn create(&self, ticket: &Ticket) -> Result<Receipt, DeliveryError>;
-    /// The ticket with this key, if the desk has one.
-    async fn find(&self, key: &str) -> Result<Option<Receipt>, DeliveryError>;
-    /// Adds a comment to the ticket that `create` or `find` named by its `remote`.
-    async fn comment(&self, remote: &str, key: &str, text: &str) -> Result<Receipt, DeliveryError>;
-}
-
-/// Takes notices to operators.
-#[async_trait]
-pub trait Operators: Send + Sync {
-    /// Delivers a notice, or its repetition, or its end.
-    async fn notify(&self, notice: &Notice) -> Result<Receipt, DeliveryError>;
-}
-
-/// Knows how to reach a user.
-#[async_trait]
-pub trait Contacts: Send + Sync {
-    /// The contact of Basiq's user `user`; `None` if the user is not known there.
-    async fn resolve(&self, user: &str) -> Result<Option<Contact>, DeliveryError>;
-}
+pub use contract::{
+    Channel, Contact, Contacts, DeliveryError, Desk, MessageConnection, Notice, Operators, Receipt, Ticket,
+    UserMessage,
+};
+pub use registry::{Named, Parts, Plugin, SettingsError};

@@ -1,0 +1,99 @@
+//! Mail as bytes.
+
+use std::time::SystemTime;
+
+use daemon::Secret;
+use lettre::{
+    Address, Message,
+    message::{
+        MultiPart, SinglePart,
+        header::{ContentType, HeaderName, HeaderValue},
+    },
+};
+
+use super::{Rendered, Sender, values::clean};
+use crate::channels::{Contact, DeliveryError, SettingsError, UserMessage, durable};
+
+/// An address that mail comes from.
+#[derive(Clone, Debug)]
+pub struct Mailbox {
+    pub(crate) address: Address,
+}
+
+impl Mailbox {
+    /// Reads `someone@example.com`.
+    ///
+    /// # Errors
+    /// It is not an address.
+    pub fn parse(text: &str) -> Result<Self, SettingsError> {
+        let address =
+            text.trim().parse().map_err(|_| SettingsError::new("`from` must be one plain e-mail address"))?;
+        Ok(Self { address })
+    }
+}
+
+/// A mail, ready for a relay.
+pub struct Mail {
+    /// The whole message, headers and body, with CRLF line ends.
+    pub bytes: Vec<u8>,
+    /// Whom it goes to.
+    pub(crate) to: Address,
+}
+
+pub(super) fn mail(
+    message: &UserMessage,
+    to: &Contact,
+    from: &Mailbox,
+    rendered: &Rendered,
+    sender: &Sender,
+) -> Result<Mail, DeliveryError> {
+    let to = address(to.address.as_ref())?;
+    let permanent = |why: &str| DeliveryError::Permanent { why: why.to_owned() };
+    let mut builder = Message::builder()
+        .from(lettre::message::Mailbox::new(Some(clean(sender.brand(), 80)), from.address.clone()))
+        .to(lettre::message::Mailbox::new(None, to.clone()))
+        .date(SystemTime::from(message.at))
+        .subject(rendered.subject.clone())
+        .message_id(Some(message_id(&message.message_id)?));
+    if let Some(opening) = &message.in_reply_to {
+        let opening = message_id(opening)?;
+        builder = builder.in_reply_to(opening.clone()).references(opening);
+    }
+    builder = builder
+        .raw_header(HeaderValue::new(
+            HeaderName::new_from_ascii_str("Auto-Submitted"),
+            "auto-generated".to_owned(),
+        ))
+        .raw_header(HeaderValue::new(
+            HeaderName::new_from_ascii_str("X-Auto-Response-Suppress"),
+            "All".to_owned(),
+        ));
+    let part = |kind: ContentType, body: &str| SinglePart::builder().header(kind).body(body.to_owned());
+    // The same bytes for every attempt: the boundary comes from the key instead of chance.
+    let alternative = MultiPart::alternative()
+        .boundary(&durable::digest(&message.key)[..32])
+        .singlepart(part(ContentType::TEXT_PLAIN, &rendered.text))
+        .singlepart(part(ContentType::TEXT_HTML, &rendered.html));
+    let mail =
+        builder.multipart(alternative).map_err(|_| permanent("the message's headers cannot be written"))?;
+    Ok(Mail { bytes: mail.formatted(), to })
+}
+
+/// The one recipient.
+fn address(of: Option<&Secret>) -> Result<Address, DeliveryError> {
+    let unreachable = |why: &str| DeliveryError::Unreachable { why: why.to_owned() };
+    let text = of.map(|secret| secret.expose().trim()).filter(|text| !text.is_empty());
+    text.ok_or_else(|| unreachable("the contact source has no e-mail address of this user"))?
+        .parse()
+        .map_err(|_| unreachable("what the contact source has is not an e-mail address"))
+}
+
+/// `<…@…>` of printable ASCII: whatever else would break the header is refused.
+fn message_id(text: &str) -> Result<String, DeliveryError> {
+    let inner = text.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).unwrap_or_default();
+    let fits = |c: char| c.is_ascii_graphic() && !matches!(c, '<' | '>');
+    if inner.len() > 240 || !inner.contains('@') || !inner.chars().all(fits) {
+        return Err(DeliveryError::Permanent { why: "the Message-ID is not one".to_owned() });
+    }
+    Ok(text.to_owned())
+}

@@ -1,0 +1,11 @@
+//! Channels that take notices to operators.
+
+use super::registry::plugins;
+
+plugins! {
+    /// Section `operators`: a list of instances per plugin.
+    OperatorChannels, OperatorChannelKind: dyn Operators in "operators" {
+        /// Writes each notice as a file, the default.
+        files => Files,
+    } default files
+}

@@ -1,0 +1,11 @@
+//! Channels that take messages to users.
+
+use super::registry::plugins;
+
+plugins! {
+    /// Section `channels`: a list of instances per plugin.
+    UserChannels, UserChannelKind: dyn Channel in "channels" {
+        /// Writes each message as a file, the default.
+        files => Files,
+    } default files
+}
