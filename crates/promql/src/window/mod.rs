@@ -1,0 +1,466 @@
+//! The samples that the loaded rules need, and nothing else.
+//!
+//! A series is kept only if a selector reads it, and only as far back as the longest of these selectors
+//! reaches. For an instant selector that is one sample.
+
+mod samples;
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+
+use samples::Samples;
+
+use crate::labels::{Label, Labels, METRIC_NAME, pair_hash};
+use crate::matcher::{Matcher, Selector, selects};
+use crate::value::{Point, STALE, is_stale};
+
+/// How far an instant selector looks back for a sample, in milliseconds: Prometheus's default of 5 minutes.
+pub const LOOK_BACK_MS: i64 = 5 * 60 * 1000;
+
+/// How many series a window holds unless told otherwise.
+const MAX_SERIES: usize = 4_000_000;
+
+/// A hasher for keys that are hashes already.
+#[derive(Default)]
+pub(crate) struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+pub(crate) type ByHash<K, V> = HashMap<K, V, BuildHasherDefault<Hashed>>;
+
+/// One series and what is kept of it.
+pub(crate) struct Stored {
+    pub(crate) labels: Labels,
+    samples: Samples,
+    /// How far back samples are kept, in milliseconds.
+    reach_ms: i64,
+    /// The number of the target that it belongs to.
+    target: u32,
+    /// The append in which it was last seen.
+    seen: u64,
+    /// The next series with the same fingerprint.
+    next: Option<u32>,
+}
+
+impl Stored {
+    pub(crate) fn points(&self) -> &[Point] {
+        self.samples.as_slice()
+    }
+}
+
+/// What one selector reads: the series it selects, kept up to date as series come and go.
+struct Reader {
+    selector: Selector,
+    series: Vec<u32>,
+}
+
+/// Series of one target: what vanishes from its next append gets a staleness marker.
+#[derive(Default)]
+struct Target {
+    series: Vec<u32>,
+}
+
+/// What an append did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Appended {
+    /// Samples kept.
+    pub kept: usize,
+    /// Samples that no rule reads.
+    pub unread: usize,
+    /// New series left out because the window is full.
+    pub over_limit: usize,
+    /// Series that were there before and got a staleness marker.
+    pub ended: usize,
+}
+
+/// Samples in memory, one append at a time.
+pub struct Window {
+    readers: Option<Vec<Reader>>,
+    slack_ms: i64,
+    max_series: usize,
+    series: Vec<Option<Stored>>,
+    free: Vec<u32>,
+    by_fingerprint: ByHash<u64, u32>,
+    by_metric: HashMap<Box<str>, Vec<u32>>,
+    targets: HashMap<Box<str>, u32>,
+    members: Vec<Target>,
+    names: HashSet<Arc<str>>,
+    pairs: ByHash<u64, Label>,
+    appends: u64,
+}
+
+impl Window {
+    /// A window that keeps what these selectors read, for evaluation at the time of the newest append or later.
+    pub fn new<'a>(selectors: impl IntoIterator<Item = &'a Selector>) -> Self {
+        let mut readers: Vec<Reader> = Vec::new();
+        for selector in selectors {
+            match readers.iter_mut().find(|reader| reader.selector.matchers == selector.matchers) {
+                Some(reader) if reader.selector.reach_ms() >= selector.reach_ms() => {}
+                Some(reader) => reader.selector = selector.clone(),
+                None => readers.push(Reader { selector: selector.clone(), series: Vec::new() }),
+            }
+        }
+        Self::with_readers(Some(readers))
+    }
+
+    /// A window that keeps everything for ever: for tests and for scripts.
+    pub fn unbounded() -> Self {
+        Self::with_readers(None)
+    }
+
+    fn with_readers(readers: Option<Vec<Reader>>) -> Self {
+        Self {
+            readers,
+            slack_ms: 0,
+            max_series: MAX_SERIES,
+            series: Vec::new(),
+            free: Vec::new(),
+            by_fingerprint: ByHash::default(),
+            by_metric: HashMap::new(),
+            targets: HashMap::new(),
+            members: Vec::new(),
+            names: HashSet::new(),
+            pairs: ByHash::default(),
+            appends: 0,
+        }
+    }
+
+    /// Keeps samples so much longer, in milliseconds: as far as evaluations may lag behind appends
+    /// (`query_offset`, a group evaluated at the start of its slot).
+    #[must_use]
+    pub fn slack(mut self, slack_ms: i64) -> Self {
+        self.slack_ms = slack_ms.max(0);
+        self
+    }
+
+    /// Holds at most so many series; further ones are left out and counted.
+    #[must_use]
+    pub fn limit(mut self, max_series: usize) -> Self {
+        self.max_series = max_series;
+        self
+    }
+
+    /// Appends all samples of one target (a scrape, or the result of a recording rule) at one time. What
+    /// the target had before and has no more gets a staleness marker.
+    pub fn append<I>(&mut self, target: &str, at_ms: i64, samples: I) -> Appended
+    where
+        I: IntoIterator<Item = (Labels, f64)>,
+    {
+        let mut append = self.begin(target, at_ms);
+        for (labels, value) in samples {
+            append.add(&labels, value);
+        }
+        append.finish()
+    }
+
+    /// Begins an append sample by sample; see [`Append`].
+    pub fn begin(&mut self, target: &str, at_ms: i64) -> Append<'_> {
+        self.appends += 1;
+        let target = self.target(target);
+        Append { window: self, target, at_ms, done: Appended::default() }
+    }
+
+    /// Ends all series of a target that is gone or could not be read.
+    pub fn end(&mut self, target: &str, at_ms: i64) -> Appended {
+        self.begin(target, at_ms).finish()
+    }
+
+    /// Writes one sample of no target, without any staleness handling; in any order of time.
+    pub fn write(&mut self, labels: &Labels, at_ms: i64, value: f64) {
+        let at = Point { at_ms, value };
+        match self.find(labels.fingerprint(), |kept| kept == labels) {
+            Some(id) => self.push(id, at),
+            None => {
+                let pairs = labels.pairs().to_vec();
+                let target = self.target("");
+                self.admit(labels.clone(), pairs, target, at, &mut Appended::default());
+            }
+        }
+    }
+
+    /// Forgets series that no evaluation at `now_ms` or later can see, and labels that nobody uses.
+    pub fn gc(&mut self, now_ms: i64) {
+        if self.readers.is_none() {
+            return;
+        }
+        let mut dead = HashSet::new();
+        for (id, slot) in (0u32..).zip(&self.series) {
+            let Some(stored) = slot else { continue };
+            let Some(last) = stored.points().last() else { continue };
+            let reach = stored.reach_ms + self.slack_ms + if is_stale(last.value) { 0 } else { LOOK_BACK_MS };
+            if last.at_ms < now_ms.saturating_sub(reach) {
+                dead.insert(id);
+            }
+        }
+        if dead.is_empty() {
+            return;
+        }
+        for id in &dead {
+            self.forget(*id);
+        }
+        let alive = |ids: &mut Vec<u32>| ids.retain(|id| !dead.contains(id));
+        self.readers.iter_mut().flatten().for_each(|reader| alive(&mut reader.series));
+        self.members.iter_mut().for_each(|target| alive(&mut target.series));
+        self.by_metric.values_mut().for_each(alive);
+        self.by_metric.retain(|_, ids| !ids.is_empty());
+        self.pairs.retain(|_, label| !label.unshared());
+    }
+
+    /// How many series are held.
+    pub fn series(&self) -> usize {
+        self.series.len() - self.free.len()
+    }
+
+    /// How many samples are held.
+    pub fn samples(&self) -> usize {
+        self.series.iter().flatten().map(|stored| stored.points().len()).sum()
+    }
+
+    /// About how many bytes samples and series take, label texts not counted.
+    pub fn bytes(&self) -> usize {
+        let per_series = size_of::<Option<Stored>>() + size_of::<(u64, u32)>() + 3 * size_of::<u32>();
+        let labels = |stored: &Stored| stored.labels.len() * size_of::<Label>() + 2 * size_of::<usize>();
+        self.series.iter().flatten().map(|stored| per_series + labels(stored) + stored.samples.heap()).sum()
+    }
+
+    /// Every series with its points in order of time.
+    pub fn iter(&self) -> impl Iterator<Item = (&Labels, &[Point])> {
+        self.series.iter().flatten().map(|stored| (&stored.labels, stored.points()))
+    }
+
+    /// The series that all matchers accept.
+    pub(crate) fn select<'w>(&'w self, matchers: &'w [Matcher]) -> Box<dyn Iterator<Item = &'w Stored> + 'w> {
+        let reader = self.readers.iter().flatten().find(|reader| reader.selector.matchers == matchers);
+        if let Some(reader) = reader {
+            return Box::new(reader.series.iter().filter_map(|id| self.stored(*id)));
+        }
+        let metric = matchers.iter().find(|matcher| {
+            matcher.name == METRIC_NAME && matches!(matcher.op, crate::matcher::Op::Equal) && !matcher.value.is_empty()
+        });
+        let chosen = |stored: &&Stored| selects(matchers, &stored.labels);
+        match metric {
+            Some(metric) => {
+                let ids = self.by_metric.get(metric.value.as_str()).map(Vec::as_slice).unwrap_or_default();
+                Box::new(ids.iter().filter_map(|id| self.stored(*id)).filter(chosen))
+            }
+            None => Box::new(self.series.iter().flatten().filter(chosen)),
+        }
+    }
+
+    fn stored(&self, id: u32) -> Option<&Stored> {
+        self.series.get(id as usize).and_then(Option::as_ref)
+    }
+
+    fn stored_mut(&mut self, id: u32) -> Option<&mut Stored> {
+        self.series.get_mut(id as usize).and_then(Option::as_mut)
+    }
+
+    fn target(&mut self, name: &str) -> u32 {
+        if let Some(target) = self.targets.get(name) {
+            return *target;
+        }
+        let target = self.members.len() as u32;
+        self.members.push(Target::default());
+        self.targets.insert(name.into(), target);
+        target
+    }
+
+    fn find(&self, fingerprint: u64, same: impl Fn(&Labels) -> bool) -> Option<u32> {
+        let mut next = self.by_fingerprint.get(&fingerprint).copied();
+        while let Some(id) = next {
+            let stored = self.stored(id)?;
+            if same(&stored.labels) {
+                return Some(id);
+            }
+            next = stored.next;
+        }
+        None
+    }
+
+    fn push(&mut self, id: u32, point: Point) {
+        let slack = self.slack_ms;
+        let bounded = self.readers.is_some();
+        if let Some(stored) = self.stored_mut(id) {
+            let horizon = if bounded { point.at_ms.saturating_sub(stored.reach_ms + slack) } else { i64::MIN };
+            stored.samples.push(point, horizon);
+        }
+    }
+
+    /// Takes in a new series if a selector reads it and there is room.
+    fn admit(&mut self, labels: Labels, pairs: Vec<Label>, target: u32, first: Point, done: &mut Appended) {
+        let mut reach_ms = i64::MAX;
+        if let Some(readers) = &self.readers {
+            let reach = readers.iter().filter(|reader| reader.selector.selects(&labels)).map(|reader| reader.selector.reach_ms());
+            match reach.max() {
+                Some(reach) => reach_ms = reach,
+                None => {
+                    done.unread += 1;
+                    return;
+                }
+            }
+        }
+        if self.series() >= self.max_series {
+            done.over_limit += 1;
+            return;
+        }
+        let labels = Labels::from_sorted(pairs.into_iter().map(|pair| self.intern(pair)).collect());
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.series.push(None);
+            (self.series.len() - 1) as u32
+        });
+        for reader in self.readers.iter_mut().flatten() {
+            if reader.selector.selects(&labels) {
+                reader.series.push(id);
+            }
+        }
+        if let Some(target) = self.members.get_mut(target as usize) {
+            target.series.push(id);
+        }
+        let metric = labels.metric_name().unwrap_or("");
+        match self.by_metric.get_mut(metric) {
+            Some(ids) => ids.push(id),
+            None => {
+                self.by_metric.insert(metric.into(), vec![id]);
+            }
+        }
+        let next = self.by_fingerprint.insert(labels.fingerprint(), id);
+        let seen = self.appends;
+        let samples = Samples::new(first);
+        if let Some(slot) = self.series.get_mut(id as usize) {
+            *slot = Some(Stored { labels, samples, reach_ms, target, seen, next });
+        }
+        done.kept += 1;
+    }
+
+    fn intern(&mut self, label: Label) -> Label {
+        match self.pairs.entry(label.hash()) {
+            Entry::Occupied(kept) if *kept.get() == label => kept.get().clone(),
+            Entry::Occupied(_) => label,
+            Entry::Vacant(place) => {
+                let name: Arc<str> = match self.names.get(label.name()) {
+                    Some(name) => name.clone(),
+                    None => {
+                        let name: Arc<str> = label.name().into();
+                        self.names.insert(name.clone());
+                        name
+                    }
+                };
+                let label = Label::shared(name, label.value(), label.hash());
+                place.insert(label).clone()
+            }
+        }
+    }
+
+    fn forget(&mut self, id: u32) {
+        let Some(stored) = self.series.get_mut(id as usize).and_then(Option::take) else { return };
+        self.free.push(id);
+        let fingerprint = stored.labels.fingerprint();
+        match self.by_fingerprint.get(&fingerprint).copied() {
+            Some(first) if first == id => {
+                match stored.next {
+                    Some(next) => self.by_fingerprint.insert(fingerprint, next),
+                    None => self.by_fingerprint.remove(&fingerprint),
+                };
+            }
+            mut at => {
+                while let Some(before) = at {
+                    let Some(before) = self.stored_mut(before) else { break };
+                    if before.next == Some(id) {
+                        before.next = stored.next;
+                        break;
+                    }
+                    at = before.next;
+                }
+            }
+        }
+    }
+}
+
+/// One append under way: samples of one target at one time.
+pub struct Append<'w> {
+    window: &'w mut Window,
+    target: u32,
+    at_ms: i64,
+    done: Appended,
+}
+
+impl Append<'_> {
+    /// Adds a sample. A value that is [`STALE`] ends the series.
+    pub fn add(&mut self, labels: &Labels, value: f64) {
+        match self.window.find(labels.fingerprint(), |kept| kept == labels) {
+            Some(id) => self.push(id, value),
+            None => self.admit(labels.clone(), value),
+        }
+    }
+
+    /// Adds a sample whose labels are at hand as text, in any order, each name once: a series that is
+    /// known already costs no allocation.
+    pub fn add_pairs(&mut self, pairs: &[(&str, &str)], value: f64) {
+        let present = || pairs.iter().filter(|(_, value)| !value.is_empty());
+        let fingerprint = present().fold(0u64, |sum, (name, value)| sum.wrapping_add(pair_hash(name, value)));
+        let same = |kept: &Labels| {
+            kept.len() == present().count() && present().all(|(name, value)| kept.get(name) == Some(value))
+        };
+        match self.window.find(fingerprint, same) {
+            Some(id) => self.push(id, value),
+            None => self.admit(Labels::new(pairs.iter().copied()), value),
+        }
+    }
+
+    fn push(&mut self, id: u32, value: f64) {
+        let (seen, target) = (self.window.appends, self.target);
+        self.window.push(id, Point { at_ms: self.at_ms, value });
+        self.done.kept += 1;
+        let Some(stored) = self.window.stored_mut(id) else { return };
+        stored.seen = seen;
+        if stored.target != target {
+            stored.target = target;
+            if let Some(target) = self.window.members.get_mut(target as usize) {
+                target.series.push(id);
+            }
+        }
+    }
+
+    fn admit(&mut self, labels: Labels, value: f64) {
+        let pairs = labels.pairs().to_vec();
+        let first = Point { at_ms: self.at_ms, value };
+        self.window.admit(labels, pairs, self.target, first, &mut self.done);
+    }
+
+    /// Ends the append: series of the target that were not added get a staleness marker.
+    pub fn finish(mut self) -> Appended {
+        let Some(target) = self.window.members.get_mut(self.target as usize) else { return self.done };
+        let mut ids = std::mem::take(&mut target.series);
+        let window = &mut *self.window;
+        ids.retain(|id| window.stored(*id).is_some_and(|stored| stored.target == self.target));
+        for id in &ids {
+            let Some(stored) = window.stored(*id) else { continue };
+            let ended = stored.points().last().is_none_or(|last| is_stale(last.value));
+            if stored.seen != window.appends && !ended {
+                window.push(*id, Point { at_ms: self.at_ms, value: STALE });
+                self.done.ended += 1;
+            }
+        }
+        if let Some(target) = window.members.get_mut(self.target as usize) {
+            target.series = ids;
+        }
+        self.done
+    }
+}
