@@ -7,7 +7,9 @@
 mod expr;
 mod labels;
 mod matcher;
+mod quoted;
 mod refused;
+pub mod series;
 mod value;
 mod window;
 
