@@ -6,12 +6,14 @@
 //! is delivered · [`page`] for support staff.
 
 pub mod channels;
+pub mod config;
 pub mod demand;
 pub mod evidence;
 pub mod incidents;
 pub mod outbox;
 pub mod page;
 pub mod plan;
+pub mod refresh;
 pub mod rules;
 pub mod sources;
 pub mod store;

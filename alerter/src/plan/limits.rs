@@ -1,0 +1,143 @@
+//! The numbers of behaviour's sections 3 to 8.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+/// The limits of `plan`. A rule's annotation may ask for other times within them; each is a setting.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Whether what already failed at the first sight is baseline.
+    pub baseline: bool,
+    /// A newest failure this much older than the store is baseline.
+    #[serde(with = "duration")]
+    pub baseline_before_birth: Duration,
+    /// A newest failure older than this is baseline.
+    #[serde(with = "duration")]
+    pub baseline_age: Duration,
+    /// A failure this soon after the end continues the incident.
+    #[serde(with = "duration")]
+    pub reopen: Duration,
+    /// Settling before an opening that asks the user to do something.
+    #[serde(with = "duration")]
+    pub settle: Duration,
+    /// Settling before `delayed`, unless the first refresh fails before.
+    #[serde(with = "duration")]
+    pub settle_delayed: Duration,
+    /// Health before a closing message.
+    #[serde(with = "duration")]
+    pub settle_closing: Duration,
+    /// Settling before a ticket.
+    #[serde(with = "duration")]
+    pub settle_ticket: Duration,
+    /// How long a person is left in peace after a message of one template.
+    #[serde(with = "duration")]
+    pub cooldown: Duration,
+    /// How long after the newest failure a refresh is tried.
+    #[serde(with = "duration")]
+    pub retry_after: Duration,
+    /// How many refreshes an incident gets.
+    pub retry_max: u32,
+    /// After how long outside major outage a ticket is due anyway.
+    #[serde(with = "duration")]
+    pub escalate_after: Duration,
+    /// How long Basiq's retry queue keeps a job.
+    #[serde(with = "duration")]
+    pub queue_expiry: Duration,
+    /// Over how long refreshes and escalations restart when an outage lifts.
+    #[serde(with = "duration")]
+    pub outage_spread: Duration,
+    /// Over how long messages restart that were due while Basiq or a relay was out.
+    #[serde(with = "duration")]
+    pub catch_up_spread: Duration,
+    /// A connector longer in major outage than this: one notice, one ticket for the institution.
+    #[serde(with = "duration")]
+    pub long_outage: Duration,
+    /// Evidence older than this is none.
+    #[serde(with = "duration")]
+    pub evidence_age: Duration,
+    /// Openings of one settling batch before all of it is held.
+    pub hold_batch: u32,
+    /// Openings in an hour for one rule before the rest is held.
+    pub hold_rule: u32,
+    /// Openings in an hour for one institution before the rest is held.
+    pub hold_institution: u32,
+    /// Openings in an hour altogether before the rest is held.
+    pub hold_all: u32,
+    /// Connections of one institution, method and class that make one storm ticket.
+    pub storm: u32,
+    /// Connections whose details a storm ticket shows.
+    pub storm_samples: u32,
+    /// Lifetime of a refresh; then it is planned anew.
+    #[serde(with = "duration")]
+    pub lifetime_refresh: Duration,
+    /// Lifetime of `delayed` and `outage`.
+    #[serde(with = "duration")]
+    pub lifetime_delayed: Duration,
+    /// Lifetime of a message that asks the user to do something.
+    #[serde(with = "duration")]
+    pub lifetime_action: Duration,
+    /// Lifetime of a closing message.
+    #[serde(with = "duration")]
+    pub lifetime_ready: Duration,
+    /// Lifetime of a ticket and its comments.
+    #[serde(with = "duration")]
+    pub lifetime_ticket: Duration,
+    /// Lifetime of a notice to operators.
+    #[serde(with = "duration")]
+    pub lifetime_notice: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            baseline: true,
+            baseline_before_birth: seconds(HOUR),
+            baseline_age: seconds(DAY),
+            reopen: seconds(DAY),
+            settle: seconds(15 * MINUTE),
+            settle_delayed: seconds(2 * HOUR),
+            settle_closing: seconds(30 * MINUTE),
+            settle_ticket: seconds(15 * MINUTE),
+            cooldown: seconds(DAY),
+            retry_after: seconds(10 * MINUTE),
+            retry_max: 2,
+            escalate_after: seconds(6 * HOUR),
+            queue_expiry: seconds(7 * DAY),
+            outage_spread: seconds(HOUR),
+            catch_up_spread: seconds(30 * MINUTE),
+            long_outage: seconds(DAY),
+            evidence_age: seconds(5 * MINUTE),
+            hold_batch: 200,
+            hold_rule: 500,
+            hold_institution: 500,
+            hold_all: 1000,
+            storm: 10,
+            storm_samples: 20,
+            lifetime_refresh: seconds(15 * MINUTE),
+            lifetime_delayed: seconds(12 * HOUR),
+            lifetime_action: seconds(72 * HOUR),
+            lifetime_ready: seconds(72 * HOUR),
+            lifetime_ticket: seconds(7 * DAY),
+            lifetime_notice: seconds(4 * HOUR),
+        }
+    }
+}
+
+/// Durations as Prometheus writes them: `90s`, `15m`, `2h30m`, `7d`.
+mod duration {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, de::Error};
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        let text = String::deserialize(from)?;
+        crate::config::duration(&text).map_err(D::Error::custom)
+    }
+}
