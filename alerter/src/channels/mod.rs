@@ -12,6 +12,7 @@ mod durable;
 pub mod message;
 pub mod operators;
 mod registry;
+pub mod smtp;
 pub mod users;
 
 pub use contract::{

@@ -2,3 +2,5 @@
 
 mod channels_files;
 mod messages;
+mod smtp;
+mod support;

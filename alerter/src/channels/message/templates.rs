@@ -154,7 +154,9 @@ fn html_of(name: &str, inside: &str) -> Result<String, SettingsError> {
     let head = embedded("_layout/head.mjml")?;
     let footer = embedded("_layout/footer.mjml")?;
     let render = |body: &str| -> Result<String, SettingsError> {
-        let document = format!("<mjml lang=\"en\" dir=\"ltr\">{head}<mj-body css-class=\"page\">{body}</mj-body></mjml>");
+        let document = format!(
+            "<mjml lang=\"en\" dir=\"ltr\">{head}<mj-body css-class=\"page\">{body}</mj-body></mjml>"
+        );
         let parsed =
             mrml::parse(&document).map_err(|error| refused(&place, &format!("is not MJML: {error}")))?;
         parsed

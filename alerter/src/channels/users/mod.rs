@@ -7,5 +7,7 @@ plugins! {
     UserChannels, UserChannelKind: dyn Channel in "channels" {
         /// Writes each message as a file, the default.
         files => Files,
+        /// E-mail over a relay.
+        smtp => Smtp,
     } default files
 }

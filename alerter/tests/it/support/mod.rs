@@ -1,0 +1,3 @@
+//! Doubles that other topics talk to.
+
+pub(crate) mod relay;
