@@ -1,6 +1,7 @@
 //! One test binary for the crate: a module per topic.
 
 mod channels_files;
+mod exim;
 mod messages;
 mod smtp;
 mod support;

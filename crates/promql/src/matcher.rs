@@ -78,7 +78,11 @@ pub(crate) fn anchored(pattern: &str) -> Result<Regex, Refused> {
         .dfa_size_limit(REGEX_SIZE)
         .nest_limit(50)
         .build()
-        .map_err(|_| Refused::unsupported(format!("the regular expression {pattern:?} is not one this engine can compile")))
+        .map_err(|_| {
+            Refused::unsupported(format!(
+                "the regular expression {pattern:?} is not one this engine can compile"
+            ))
+        })
 }
 
 /// A selector of an expression: which series it reads, and how far back.
@@ -100,7 +104,8 @@ pub struct Selector {
 impl Selector {
     /// The name of the metric when the selector asks for exactly one.
     pub fn metric_name(&self) -> Option<&str> {
-        let names = |matcher: &&Matcher| matcher.name == crate::METRIC_NAME && matches!(matcher.op, Op::Equal);
+        let names =
+            |matcher: &&Matcher| matcher.name == crate::METRIC_NAME && matches!(matcher.op, Op::Equal);
         self.matchers.iter().find(names).map(|matcher| matcher.value.as_str())
     }
 

@@ -74,13 +74,28 @@ mod tests {
             (r#""a\xc5z""#, "a\u{fffd}z"),
         ];
         for (text, value) in cases {
-            assert_eq!(unquote_prefix(&format!("{text} rest")), Some((value.to_owned(), text.len())), "{text}");
+            assert_eq!(
+                unquote_prefix(&format!("{text} rest")),
+                Some((value.to_owned(), text.len())),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn what_does_not_end_or_escapes_wrongly_is_no_string() {
-        for bad in [r#"""#, r#""\""#, r#""\q""#, r#""\'""#, r"'\uD800'", r#""\x4""#, "\"a\nb\"", "`a", "a", r#""\777""#] {
+        for bad in [
+            r#"""#,
+            r#""\""#,
+            r#""\q""#,
+            r#""\'""#,
+            r"'\uD800'",
+            r#""\x4""#,
+            "\"a\nb\"",
+            "`a",
+            "a",
+            r#""\777""#,
+        ] {
             assert_eq!(unquote_prefix(bad), None, "{bad}");
         }
     }

@@ -75,7 +75,9 @@ pub fn parse_metric(text: &str) -> Result<(Labels, &str), SeriesError> {
                 return Err(reader.error("a label is expected"));
             }
             if reader.take('=') {
-                let Some(value) = reader.quoted()? else { return Err(reader.error("a quoted value is expected")) };
+                let Some(value) = reader.quoted()? else {
+                    return Err(reader.error("a quoted value is expected"));
+                };
                 pairs.push((label, value));
             } else if quoted && !named {
                 pairs.push((METRIC_NAME.to_owned(), label));
@@ -265,8 +267,14 @@ mod tests {
     fn gaps_ends_and_histograms() {
         use Step::{Histogram, Missing, Stale, Value};
         assert_eq!(parse_values("1 _x3 stale").unwrap(), [Value(1.0), Missing, Missing, Missing, Stale]);
-        assert_eq!(parse_values("_ {{schema:1 sum:2}}x1 _").unwrap(), [Missing, Histogram, Histogram, Missing]);
-        assert_eq!(parse_values("{{a:1}}+{{a:2}}x2 3").unwrap(), [Histogram, Histogram, Histogram, Value(3.0)]);
+        assert_eq!(
+            parse_values("_ {{schema:1 sum:2}}x1 _").unwrap(),
+            [Missing, Histogram, Histogram, Missing]
+        );
+        assert_eq!(
+            parse_values("{{a:1}}+{{a:2}}x2 3").unwrap(),
+            [Histogram, Histogram, Histogram, Value(3.0)]
+        );
     }
 
     #[test]

@@ -6,8 +6,8 @@
 mod samples;
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::collections::HashSet;
+use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
@@ -252,7 +252,9 @@ impl Window {
             return Box::new(reader.series.iter().filter_map(|id| self.stored(*id)));
         }
         let metric = matchers.iter().find(|matcher| {
-            matcher.name == METRIC_NAME && matches!(matcher.op, crate::matcher::Op::Equal) && !matcher.value.is_empty()
+            matcher.name == METRIC_NAME
+                && matches!(matcher.op, crate::matcher::Op::Equal)
+                && !matcher.value.is_empty()
         });
         let chosen = |stored: &&Stored| selects(matchers, &stored.labels);
         match metric {
@@ -298,7 +300,8 @@ impl Window {
         let slack = self.slack_ms;
         let bounded = self.readers.is_some();
         if let Some(stored) = self.stored_mut(id) {
-            let horizon = if bounded { point.at_ms.saturating_sub(stored.reach_ms + slack) } else { i64::MIN };
+            let horizon =
+                if bounded { point.at_ms.saturating_sub(stored.reach_ms + slack) } else { i64::MIN };
             stored.samples.push(point, horizon);
         }
     }
@@ -307,7 +310,10 @@ impl Window {
     fn admit(&mut self, labels: Labels, pairs: Vec<Label>, target: u32, first: Point, done: &mut Appended) {
         let mut reach_ms = i64::MAX;
         if let Some(readers) = &self.readers {
-            let reach = readers.iter().filter(|reader| reader.selector.selects(&labels)).map(|reader| reader.selector.reach_ms());
+            let reach = readers
+                .iter()
+                .filter(|reader| reader.selector.selects(&labels))
+                .map(|reader| reader.selector.reach_ms());
             match reach.max() {
                 Some(reach) => reach_ms = reach,
                 None => {
