@@ -1,1 +1,3 @@
-//! One test binary for the crate: a module per topic.
+//! End-to-end tests of both daemons together, as processes: a module per topic.
+
+mod refusals;
