@@ -54,7 +54,8 @@ impl House {
                 bail!("{name} is not in {}; run `cargo build --workspace --bins` first", binaries.display());
             }
         }
-        std::fs::create_dir_all(work.join("logs")).with_context(|| format!("cannot write to {}", work.display()))?;
+        std::fs::create_dir_all(work.join("logs"))
+            .with_context(|| format!("cannot write to {}", work.display()))?;
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?;
         Ok(Self { binaries, work, anchor: Timestamp::now(), speed, http })
     }
@@ -89,7 +90,12 @@ impl House {
     ///
     /// # Errors
     /// It ended, or was not ready in time; the error holds the end of its log.
-    pub async fn start(&self, name: &'static str, address: SocketAddr, arguments: &[String]) -> Result<Process> {
+    pub async fn start(
+        &self,
+        name: &'static str,
+        address: SocketAddr,
+        arguments: &[String],
+    ) -> Result<Process> {
         let log = self.work.join("logs").join(format!("{name}.log"));
         let file = File::options().create(true).append(true).open(&log)?;
         let child = self
@@ -196,6 +202,7 @@ fn tail(path: &Path) -> String {
 /// # Errors
 /// Loopback has no free port.
 pub fn free_address(preferred: u16) -> Result<SocketAddr> {
-    let probe = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).and_then(|listener| listener.local_addr());
+    let probe =
+        |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).and_then(|listener| listener.local_addr());
     probe(preferred).or_else(|_| probe(0)).context("no free port on 127.0.0.1")
 }

@@ -21,11 +21,13 @@ const BASIQ: &str = "https://au-api.basiq.io";
 /// The key or the users file is missing, or a daemon could not be started.
 pub async fn watch(work: &Path, users: &Path, say: Say<'_>, stop: &CancellationToken) -> Result<(), Fatal> {
     if std::env::var("BASIQ_API_KEY").unwrap_or_default().is_empty() {
-        return Err(Fatal::settings("BASIQ_API_KEY is not set; export the API key that Basiq's dashboard shows"));
+        return Err(Fatal::settings(
+            "BASIQ_API_KEY is not set; export the API key that Basiq's dashboard shows",
+        ));
     }
-    let users = users
-        .canonicalize()
-        .map_err(|error| Fatal::settings(format!("--users {}: {error}; name a readable file", users.display())))?;
+    let users = users.canonicalize().map_err(|error| {
+        Fatal::settings(format!("--users {}: {error}; name a readable file", users.display()))
+    })?;
     let running = |error: anyhow::Error| Fatal::running(format!("{error:#}"));
 
     let work = work.join("live");
@@ -58,7 +60,11 @@ pub async fn watch(work: &Path, users: &Path, say: Say<'_>, stop: &CancellationT
         }
         for process in [&mut exporter, &mut alerter] {
             if let Some(status) = process.ended().map_err(running)? {
-                return Err(Fatal::running(format!("{} ended with {status}:\n{}", process.name(), process.tail())));
+                return Err(Fatal::running(format!(
+                    "{} ended with {status}:\n{}",
+                    process.name(),
+                    process.tail()
+                )));
             }
         }
     }

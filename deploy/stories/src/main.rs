@@ -34,13 +34,17 @@ async fn run(arguments: Arguments, context: Context) -> Result<(), Fatal> {
         return live::watch(&arguments.work, &users, &tell, &context.stop).await;
     }
     let options = play::Options { work: arguments.work, once: arguments.once };
-    let proofs =
-        play::play(&options, &tell, &context.stop).await.map_err(|error| Fatal::Running(format!("{error:#}")))?;
+    let proofs = play::play(&options, &tell, &context.stop)
+        .await
+        .map_err(|error| Fatal::Running(format!("{error:#}")))?;
     tell(&table(&proofs));
     match proofs.iter().filter(|proof| proof.evidence.is_err()).count() {
         0 => Ok(()),
         _ if !arguments.once => Ok(()),
-        missing => Err(Fatal::Running(format!("{missing} of {} stories were not told as they should be", proofs.len()))),
+        missing => Err(Fatal::Running(format!(
+            "{missing} of {} stories were not told as they should be",
+            proofs.len()
+        ))),
     }
 }
 

@@ -74,8 +74,7 @@ struct Stage {
 
 impl Stage {
     async fn build(house: &House, places: &Places, addresses: Addresses) -> Result<Self> {
-        let sandbox =
-            house.start("basiq-sandbox", addresses.sandbox, &places.sandbox_arguments()?).await?;
+        let sandbox = house.start("basiq-sandbox", addresses.sandbox, &places.sandbox_arguments()?).await?;
         let exporter_arguments = vec![flag("--config.file", &places.exporter(addresses)?)];
         let exporter = house.start("basiq-exporter", addresses.exporter, &exporter_arguments).await?;
         let alerter_arguments = [flag("--config.file", &places.alerter(addresses)?)];
@@ -176,7 +175,12 @@ impl Stage {
     fn check_alive(&mut self) -> Result<()> {
         for process in [&mut self.sandbox, &mut self.exporter, &mut self.alerter].into_iter().flatten() {
             if let Some(status) = process.ended()? {
-                bail!("{} ended with {status}; its log: {}\n{}", process.name(), process.log.display(), process.tail());
+                bail!(
+                    "{} ended with {status}; its log: {}\n{}",
+                    process.name(),
+                    process.log.display(),
+                    process.tail()
+                );
             }
         }
         Ok(())
@@ -184,7 +188,8 @@ impl Stage {
 
     async fn stop(&mut self) -> Result<()> {
         let mut failure = Ok(());
-        for process in [self.alerter.take(), self.exporter.take(), self.sandbox.take()].into_iter().flatten() {
+        for process in [self.alerter.take(), self.exporter.take(), self.sandbox.take()].into_iter().flatten()
+        {
             let name = process.name();
             match process.stop().await {
                 Ok(status) if status.success() => {}
@@ -212,7 +217,10 @@ fn flag(name: &str, path: &std::path::Path) -> String {
 fn fresh(work: &std::path::Path) -> Result<PathBuf> {
     let mark = work.join(".quickstart");
     if work.exists() && !mark.exists() && work.read_dir()?.next().is_some() {
-        bail!("{} is not empty and not from an earlier quickstart; choose another folder with --work", work.display());
+        bail!(
+            "{} is not empty and not from an earlier quickstart; choose another folder with --work",
+            work.display()
+        );
     }
     if work.exists() {
         std::fs::remove_dir_all(work).with_context(|| format!("cannot empty {}", work.display()))?;

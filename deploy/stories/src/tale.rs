@@ -78,7 +78,10 @@ impl Tale {
             match self.tickets.insert(ticket.path.clone(), length) {
                 None => {
                     let subject = ticket.text.lines().next().unwrap_or_default();
-                    told.push(format!("a ticket is filed: \"{subject}\"\n          {}", ticket.path.display()));
+                    told.push(format!(
+                        "a ticket is filed: \"{subject}\"\n          {}",
+                        ticket.path.display()
+                    ));
                 }
                 Some(before) if before < length => {
                     let comment = ticket.text[before..].trim().lines().last().unwrap_or_default().to_owned();
@@ -116,13 +119,17 @@ impl Tale {
         );
         if depth > self.queue.0 {
             self.queue.0 = depth;
-            told.push(format!("Basiq's retry queue shows {depth} job(s) in /metrics (basiq_retry_queue_jobs)"));
+            told.push(format!(
+                "Basiq's retry queue shows {depth} job(s) in /metrics (basiq_retry_queue_jobs)"
+            ));
         }
         if let Some(age) = oldest.and_then(|created| age(now, created)).filter(|age| *age > self.queue.1) {
             self.queue.1 = age;
         }
         let outage = text.lines().any(|line| {
-            line.starts_with("basiq_institution_outage{") && line.contains("level=\"major\"") && line.ends_with(" 1")
+            line.starts_with("basiq_institution_outage{")
+                && line.contains("level=\"major\"")
+                && line.ends_with(" 1")
         });
         if outage && !self.outage_shown {
             self.outage_shown = true;
@@ -239,7 +246,8 @@ impl Tale {
                 if !text.contains(person.user) {
                     return Err(format!("the ticket does not name the user: {}", path.display()));
                 }
-                let named = truth.failed_jobs(person.name).into_iter().filter(|job| text.contains(*job)).count();
+                let named =
+                    truth.failed_jobs(person.name).into_iter().filter(|job| text.contains(*job)).count();
                 if named == 0 {
                     return Err(format!("the ticket names no failed job: {}", path.display()));
                 }

@@ -97,7 +97,8 @@ async fn a_port_in_use_is_named() {
     let output = bench.run("basiq-sandbox", &["--web.listen-address", &address]).await;
     one_line(&output, 1, &[&address, "--web.listen-address"]);
     let config = bench.exporter("http://127.0.0.1:1", "k");
-    let output = bench.run("basiq-exporter", &["--config.file", &config, "--web.listen-address", &address]).await;
+    let output =
+        bench.run("basiq-exporter", &["--config.file", &config, "--web.listen-address", &address]).await;
     one_line(&output, 1, &[&address, "--web.listen-address"]);
 }
 
