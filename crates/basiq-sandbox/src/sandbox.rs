@@ -79,6 +79,14 @@ impl Sandbox {
     /// The scenario is bad or the address is taken.
     pub async fn start(config: SandboxConfig) -> Result<Handle, StartError> {
         let listener = TcpListener::bind(config.listen).await.map_err(|error| StartError::Listen(config.listen, error))?;
+        Self::start_on(listener, config)
+    }
+
+    /// Starts a sandbox on a listener that is bound already; it must be called on a runtime.
+    ///
+    /// # Errors
+    /// The scenario is bad.
+    pub fn start_on(listener: TcpListener, config: SandboxConfig) -> Result<Handle, StartError> {
         let addr = listener.local_addr().map_err(|error| StartError::Listen(config.listen, error))?;
         let app = App::new(&config, addr)?;
         let stop = CancellationToken::new();
