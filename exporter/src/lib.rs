@@ -1,3 +1,1 @@
 //! Prometheus exporter for Basiq jobs, connections and connectors.
-
-pub mod ledger;

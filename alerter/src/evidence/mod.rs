@@ -4,7 +4,15 @@
 //! exporter's `/metrics/connections` and `/metrics`, scraped every few seconds into a [`Snapshot`].
 //! The absence of a connection in it is never a recovery.
 
+mod exporter;
+mod pages;
+mod scrape;
+
 use std::{collections::HashMap, sync::Arc};
+
+pub use exporter::{ExporterConfig, Target};
+pub use pages::{Page, snapshot};
+pub use scrape::{Look, Scraper, ScrapeError, Seen};
 
 use daemon::Timestamp;
 

@@ -1,0 +1,103 @@
+//! Rules as they were read.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use promql::{Expr, Selector};
+
+use super::{Ask, template::Template};
+
+/// All rules of a source.
+#[derive(Clone, Debug, Default)]
+pub struct RuleSet {
+    /// Groups in the order of the files.
+    pub groups: Vec<Group>,
+    /// What is allowed but hardly meant, one sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// Rules that are evaluated together, in order.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// Unique within its file.
+    pub name: String,
+    /// The file, as it was named.
+    pub file: Arc<str>,
+    /// How often it is evaluated; the source's interval if it does not say.
+    pub interval: Option<Duration>,
+    /// More alerts or series of one rule than this fail its evaluation; 0 is no limit.
+    pub limit: usize,
+    /// How far before the present it is evaluated.
+    pub query_offset: Duration,
+    /// In order; a later one sees what an earlier one recorded.
+    pub rules: Vec<Rule>,
+}
+
+/// One rule.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// The line of its first key.
+    pub line: usize,
+    /// What it means: the same for rules that mean the same, whatever file they stand in and whatever their
+    /// annotations say. State is kept by it.
+    pub identity: Arc<str>,
+    /// What it evaluates.
+    pub expr: Expr,
+    /// Labels that it adds, those of its group among them.
+    pub labels: Vec<(String, Template)>,
+    /// What it is for.
+    pub kind: Kind,
+}
+
+/// What a rule is for.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// Its result becomes a series of this name.
+    Recording(String),
+    /// Each element of its result is an alert.
+    Alerting(Box<Alerting>),
+}
+
+/// An alerting rule.
+#[derive(Clone, Debug)]
+pub struct Alerting {
+    /// The label `alertname`.
+    pub name: Arc<str>,
+    /// How long the expression must have had a result before the alert fires.
+    pub hold: Duration,
+    /// How long it goes on firing without a result.
+    pub keep_firing: Duration,
+    /// Texts of its alerts.
+    pub annotations: Vec<(String, Template)>,
+    /// What it asks of the alerter; `None` if it has no label `action`.
+    pub ask: Option<Ask>,
+}
+
+impl Rule {
+    /// The name of the alert or of the series.
+    pub fn name(&self) -> &str {
+        match &self.kind {
+            Kind::Recording(name) => name,
+            Kind::Alerting(alerting) => &alerting.name,
+        }
+    }
+
+    /// How far back it must have seen samples before the absence of a result says anything, in milliseconds.
+    pub fn range_ms(&self) -> i64 {
+        self.expr.selectors().iter().map(Selector::reach_ms).max().unwrap_or(0)
+    }
+}
+
+impl RuleSet {
+    /// All rules with their groups, in order.
+    pub fn rules(&self) -> impl Iterator<Item = (&Group, &Rule)> {
+        self.groups.iter().flat_map(|group| group.rules.iter().map(move |rule| (group, rule)))
+    }
+
+    /// What all expressions read.
+    pub fn selectors(&self) -> impl Iterator<Item = &Selector> {
+        self.rules().flat_map(|(_, rule)| rule.expr.selectors())
+    }
+}
+
+/// Labels that are the same everywhere, for templates.
+pub(super) static NO_LABELS: BTreeMap<String, String> = BTreeMap::new();

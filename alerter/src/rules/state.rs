@@ -1,0 +1,290 @@
+//! What is pending and firing of one alerting rule.
+//!
+//! The steps are those of Prometheus's `AlertingRule.Eval`. Only the end differs: while the source says
+//! that absence proves nothing (`may_end`), what has no result stays as it is.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use promql::{Labels, Sample};
+use serde::{Deserialize, Serialize};
+
+use super::{Alerting, Rule, model::NO_LABELS, template::Data};
+
+/// Why an evaluation changed nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The expression could not be evaluated.
+    #[error("{0}")]
+    Evaluation(String),
+    /// Two elements of the result differ only in labels that the rule overwrites.
+    #[error("vector contains metrics with the same labelset after applying alert labels")]
+    Duplicate,
+    /// More results than the group's limit.
+    #[error("exceeded limit of {limit} with {count} alerts")]
+    Limit {
+        /// The group's limit.
+        limit: usize,
+        /// How many there were.
+        count: usize,
+    },
+}
+
+/// One alert.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Instance {
+    /// The labels of the sample.
+    sample: Labels,
+    pub(super) value: f64,
+    /// Since when the expression has this result, in milliseconds.
+    pub(super) active_at: i64,
+    /// Since when it fires.
+    pub(super) fired_at: Option<i64>,
+    /// Since when it fires only because of `keep_firing_for`.
+    pub(super) keeping_since: Option<i64>,
+    /// The evaluation that saw it last.
+    seen: u64,
+}
+
+impl Instance {
+    /// The labels that its templates speak of.
+    pub(super) fn source(&self) -> Labels {
+        self.sample.without_metric_name()
+    }
+}
+
+/// What is kept of an alert in the store.
+#[derive(Serialize, Deserialize)]
+struct Row {
+    /// The labels of the sample, without the metric's name.
+    labels: BTreeMap<String, String>,
+    /// What the rule made of them: labels added or changed.
+    alert: BTreeMap<String, String>,
+    /// The bits of the value: JSON has no infinities.
+    value: u64,
+    active_at: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fired_at: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    keeping_since: Option<i64>,
+}
+
+/// What one evaluation changed; all by the labels of the alert.
+#[derive(Debug, Default)]
+pub(super) struct Step {
+    /// Began to fire, or fires with another value.
+    pub(super) firing: Vec<Labels>,
+    /// Fired and does not any more.
+    pub(super) ended: Vec<(Labels, Instance)>,
+    /// Whose row must be written or, if the alert is gone, deleted.
+    pub(super) rows: Vec<Labels>,
+}
+
+/// The alerts of one rule.
+#[derive(Debug, Default)]
+pub(super) struct Alerts {
+    active: HashMap<Labels, Instance>,
+    /// The labels of the alert by those of the sample: what is known need not be made again.
+    made: HashMap<Labels, Labels>,
+    evaluations: u64,
+}
+
+impl Alerts {
+    /// Takes the result of one evaluation at `at` (milliseconds).
+    pub(super) fn step(
+        &mut self,
+        rule: &Rule,
+        alerting: &Alerting,
+        limit: usize,
+        result: Vec<Sample>,
+        at: i64,
+        may_end: bool,
+    ) -> Result<Step, Failure> {
+        let constant = rule.labels.iter().all(|(_, template)| template.plain().is_some());
+        let mut found = Vec::with_capacity(result.len());
+        let mut distinct = HashSet::with_capacity(result.len());
+        for sample in result {
+            let labels = match self.made.get(&sample.labels) {
+                Some(labels) if constant => labels.clone(),
+                _ => alert_labels(rule, alerting, &sample),
+            };
+            if !distinct.insert(labels.clone()) {
+                return Err(Failure::Duplicate);
+            }
+            found.push((labels, sample));
+        }
+        let gone = |labels: &Labels| !distinct.contains(labels);
+        let kept = self.active.keys().filter(|labels| !may_end && gone(labels)).count();
+        if limit > 0 && found.len() + kept > limit {
+            return Err(Failure::Limit { limit, count: found.len() + kept });
+        }
+
+        self.evaluations += 1;
+        let mut step = Step::default();
+        let hold = i64::try_from(alerting.hold.as_millis()).unwrap_or(i64::MAX);
+        let keep = i64::try_from(alerting.keep_firing.as_millis()).unwrap_or(i64::MAX);
+        for (labels, sample) in found {
+            let (seen, value) = (self.evaluations, sample.value);
+            let mut changed = false;
+            let instance = self.active.entry(labels.clone()).or_insert_with(|| {
+                changed = true;
+                let sample = Labels::empty();
+                Instance { sample, value, active_at: at, fired_at: None, keeping_since: None, seen }
+            });
+            if instance.sample != sample.labels {
+                if constant {
+                    self.made.remove(&instance.sample);
+                    self.made.insert(sample.labels.clone(), labels.clone());
+                }
+                instance.sample = sample.labels;
+            }
+            instance.seen = seen;
+            let mut tell = false;
+            if instance.value.to_bits() != value.to_bits() {
+                instance.value = value;
+                (changed, tell) = (true, instance.fired_at.is_some());
+            }
+            if instance.keeping_since.take().is_some() {
+                changed = true;
+            }
+            if instance.fired_at.is_none() && at.saturating_sub(instance.active_at) >= hold {
+                instance.fired_at = Some(at);
+                (changed, tell) = (true, true);
+            }
+            if tell {
+                step.firing.push(labels.clone());
+            }
+            if changed {
+                step.rows.push(labels);
+            }
+        }
+        if may_end {
+            self.end(at, keep, &mut step);
+        }
+        Ok(step)
+    }
+
+    /// Ends what this evaluation did not see, but for what goes on firing a while.
+    fn end(&mut self, at: i64, keep: i64, step: &mut Step) {
+        let current = self.evaluations;
+        let mut over = Vec::new();
+        for (labels, instance) in self.active.iter_mut().filter(|(_, instance)| instance.seen != current) {
+            if instance.fired_at.is_some() && keep > 0 {
+                let since = *instance.keeping_since.get_or_insert_with(|| {
+                    step.rows.push(labels.clone());
+                    at
+                });
+                if at.saturating_sub(since) < keep {
+                    continue;
+                }
+            }
+            over.push(labels.clone());
+        }
+        for labels in over {
+            let Some(instance) = self.active.remove(&labels) else { continue };
+            self.made.remove(&instance.sample);
+            step.rows.push(labels.clone());
+            if instance.fired_at.is_some() {
+                step.ended.push((labels, instance));
+            }
+        }
+    }
+
+    pub(super) fn get(&self, labels: &Labels) -> Option<&Instance> {
+        self.active.get(labels)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Labels, &Instance)> {
+        self.active.iter()
+    }
+
+    /// The row of an alert: its key is unique among those of the rule.
+    pub(super) fn row(&self, labels: &Labels) -> (String, Option<Vec<u8>>) {
+        let body = self.active.get(labels).and_then(|instance| {
+            let row = Row {
+                labels: to_map(&instance.source()),
+                alert: labels.iter().filter(|(n, v)| instance.sample.get(n) != Some(v)).map(owned).collect(),
+                value: instance.value.to_bits(),
+                active_at: instance.active_at,
+                fired_at: instance.fired_at,
+                keeping_since: instance.keeping_since,
+            };
+            serde_json::to_vec(&row).ok()
+        });
+        (format!("{:016x}", fingerprint(labels.iter())), body)
+    }
+
+    /// Puts back what [`Alerts::row`] wrote; `false` if that cannot be read.
+    pub(super) fn restore(&mut self, body: &[u8]) -> bool {
+        let Some((labels, instance)) = read_row(body) else { return false };
+        self.active.insert(labels, instance);
+        true
+    }
+
+    /// Forgets what is pending; the keys of its rows.
+    pub(super) fn forget_pending(&mut self) -> Vec<String> {
+        let pending: Vec<_> = self.active.iter().filter(|(_, i)| i.fired_at.is_none()).map(|(l, _)| l.clone()).collect();
+        for labels in &pending {
+            if let Some(instance) = self.active.remove(labels) {
+                self.made.remove(&instance.sample);
+            }
+        }
+        pending.iter().map(|labels| format!("{:016x}", fingerprint(labels.iter()))).collect()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.active.clear();
+        self.made.clear();
+    }
+}
+
+/// The labels of an alert and the alert, from its row.
+pub(super) fn read_row(body: &[u8]) -> Option<(Labels, Instance)> {
+    let row = serde_json::from_slice::<Row>(body).ok()?;
+    let labels = Labels::new(row.labels.iter().chain(&row.alert));
+    let sample = Labels::new(row.labels.iter());
+    let Row { active_at, fired_at, keeping_since, .. } = row;
+    Some((labels, Instance { sample, value: f64::from_bits(row.value), active_at, fired_at, keeping_since, seen: 0 }))
+}
+
+/// The labels of an alert: those of the sample without the metric's name, those of the rule, and its name.
+fn alert_labels(rule: &Rule, alerting: &Alerting, sample: &Sample) -> Labels {
+    let mut labels = sample.labels.without_metric_name();
+    let mut map = None;
+    for (name, template) in &rule.labels {
+        match template.plain() {
+            Some(text) => labels = labels.with(name, text),
+            None => {
+                let map = map.get_or_insert_with(|| to_map(&sample.labels.without_metric_name()));
+                labels = labels.with(name, &template.expand(&data(map, sample.value)));
+            }
+        }
+    }
+    labels.with("alertname", &alerting.name)
+}
+
+pub(super) fn to_map(labels: &Labels) -> BTreeMap<String, String> {
+    labels.iter().map(owned).collect()
+}
+
+fn owned((name, value): (&str, &str)) -> (String, String) {
+    (name.to_owned(), value.to_owned())
+}
+
+/// What a template may speak of.
+pub(super) fn data(labels: &BTreeMap<String, String>, value: f64) -> Data<'_> {
+    Data { labels, external_labels: &NO_LABELS, external_url: "", value }
+}
+
+/// Prometheus's fingerprint of a label set: FNV-1a of 64 bits over names and values in order, each
+/// followed by a byte 255.
+pub fn fingerprint<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for (name, value) in labels {
+        for text in [name, value] {
+            for byte in text.bytes().chain([0xff]) {
+                hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+            }
+        }
+    }
+    hash
+}

@@ -1,0 +1,196 @@
+//! Rules evaluated here, over what the exporters show: the default, which needs no Prometheus.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use daemon::{Fatal, config};
+use promql::METRIC_NAME;
+use serde::Deserialize;
+
+use super::{Make, Run, Source};
+use crate::{
+    evidence::{Look, Seen},
+    rules::{self, Book, Changes, Engine, RuleSet, Sight},
+};
+
+/// Prometheus's usual interval for much that happens.
+pub(super) const INTERVAL: Duration = Duration::from_secs(15);
+/// Closer looks cost more than they tell.
+const LEAST: Duration = Duration::from_secs(1);
+
+/// One evaluation of rule files in process.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EmbeddedConfig {
+    /// The name under which its state is kept.
+    pub name: String,
+    /// Rule files: patterns relative to the configuration file.
+    pub rules: Vec<String>,
+    /// How often exporters are looked at and groups without an interval of their own are evaluated.
+    pub interval: config::Duration,
+}
+
+impl Default for EmbeddedConfig {
+    fn default() -> Self {
+        let rules = vec!["rules/*.yml".to_owned()];
+        Self { name: "embedded".to_owned(), rules, interval: config::Duration(INTERVAL) }
+    }
+}
+
+/// Reads the rules.
+pub(super) fn make(settings: &EmbeddedConfig, make: &Make<'_>) -> Result<Box<dyn Source>, Fatal> {
+    if settings.name.is_empty() {
+        return Err(Fatal::settings("sources.embedded: a source needs a name"));
+    }
+    if settings.interval.0 < LEAST {
+        let least = config::Duration(LEAST);
+        return Err(Fatal::settings(format!("sources.embedded {:?}: interval must be {least} or more", settings.name)));
+    }
+    let files = Files {
+        folder: make.file.and_then(|file| file.parent()).map(PathBuf::from).unwrap_or_default(),
+        patterns: settings.rules.clone(),
+        templates: make.templates.clone(),
+    };
+    let set = files.load().map_err(Fatal::settings)?;
+    Ok(Box::new(Embedded {
+        name: settings.name.as_str().into(),
+        interval: i64::try_from(settings.interval.0.as_millis()).unwrap_or(i64::MAX),
+        files,
+        set: Arc::new(set),
+    }))
+}
+
+/// The rule files of a source, to be read again on reload.
+pub(super) struct Files {
+    folder: PathBuf,
+    patterns: Vec<String>,
+    templates: Arc<[String]>,
+}
+
+impl Files {
+    fn load(&self) -> Result<RuleSet, String> {
+        let files = rules::files(&self.folder, &self.patterns).map_err(|errors| errors.to_string())?;
+        let templates: Vec<&str> = self.templates.iter().map(String::as_str).collect();
+        RuleSet::load(&files, Some(&templates)).map_err(|errors| errors.to_string())
+    }
+}
+
+struct Embedded {
+    name: Arc<str>,
+    /// Milliseconds.
+    interval: i64,
+    files: Files,
+    set: Arc<RuleSet>,
+}
+
+#[async_trait]
+impl Source for Embedded {
+    fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.set.warnings.clone()
+    }
+
+    async fn run(self: Box<Self>, run: Run) {
+        let Run { clock, stop, reports, state, mut looks, mut reloads } = run;
+        let mut engine = Engine::new(Book::new(self.name.clone(), self.set.clone()));
+        let mut pending = engine.book_mut().restore(state.iter().map(|(key, body)| (&**key, &**body)));
+        drop(state);
+        // The core is told everything that fires after a start, and after a report that it could not commit.
+        let mut all = true;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                reload = reloads.next() => {
+                    let Some(reload) = reload else { return };
+                    match self.files.load() {
+                        Ok(set) => {
+                            pending.then(engine.replace(Arc::new(set)));
+                            // Annotations may have changed with nothing else.
+                            all = true;
+                            reload.answer(Ok(()));
+                        }
+                        Err(reason) => reload.answer(Err(reason)),
+                    }
+                    continue;
+                }
+                changed = looks.changed() => if changed.is_err() { return },
+            }
+            let Some(look) = looks.borrow_and_update().clone() else { continue };
+            // Evaluation is work for a processor, not for the tasks that wait on sockets.
+            let interval = self.interval;
+            let done = tokio::task::spawn_blocking(move || {
+                let mut changes = Changes::default();
+                cycle(&mut engine, &look, interval, &mut changes);
+                (engine, look, changes)
+            });
+            let Ok((back, look, changes)) = done.await else {
+                tracing::error!(source = %self.name, "the evaluation of rules broke off; the alerter stops");
+                stop.cancel();
+                return;
+            };
+            engine = back;
+            pending.then(changes);
+            if all {
+                pending.firing = engine.book().firing();
+            }
+            let committed = tokio::select! {
+                () = stop.cancelled() => return,
+                committed = reports.send(look.at, pending.clone()) => committed,
+            };
+            all = !committed;
+            if committed {
+                pending = Changes::default();
+            } else {
+                tracing::warn!(source = %self.name, "a report could not be committed; the next one repeats it");
+            }
+        }
+    }
+}
+
+/// Appends a look and evaluates what is due.
+fn cycle(engine: &mut Engine, look: &Look, interval: i64, changes: &mut Changes) {
+    let at = look.at.as_millisecond();
+    for seen in &look.seen {
+        append(engine, seen, at);
+    }
+    let sight = if look.clear { Sight::Clear } else { Sight::Blind };
+    let evaluated = engine.evaluate(at, interval, sight, changes);
+    for (rule, failure) in &evaluated.failures {
+        tracing::warn!(rule, %failure, "a rule could not be evaluated; its alerts stay as they are");
+    }
+    engine.window_mut().gc(at);
+}
+
+/// Appends a page as Prometheus would: its series with `job` and `instance`, `up`, and staleness markers for
+/// what is gone.
+fn append(engine: &mut Engine, seen: &Seen, at: i64) {
+    let (job, instance) = (seen.target.job, &*seen.target.instance);
+    let target = format!("{job} {instance}");
+    let mut append = engine.window_mut().begin(&target, at);
+    if let Ok(page) = &seen.page {
+        let mut samples = page.samples();
+        while let Ok(Some(sample)) = samples.next_sample() {
+            let labels: Vec<_> = sample.labels().collect();
+            // What the page says of job and instance stands beside ours, as with Prometheus's `honor_labels: false`.
+            let exported = |name: &str| match name {
+                "job" => Some("exported_job"),
+                "instance" => Some("exported_instance"),
+                _ => None,
+            };
+            let mut pairs = Vec::with_capacity(labels.len() + 3);
+            pairs.push((METRIC_NAME, &*sample.name));
+            pairs.extend(labels.iter().map(|(name, value)| (exported(name).unwrap_or(name), &**value)));
+            pairs.push(("job", job));
+            pairs.push(("instance", instance));
+            append.add_pairs(&pairs, sample.value);
+        }
+    }
+    let up = if seen.page.is_ok() { 1.0 } else { 0.0 };
+    let own = |name| [(METRIC_NAME, name), ("job", job), ("instance", instance)];
+    append.add_pairs(&own("up"), up);
+    append.add_pairs(&own("scrape_duration_seconds"), seen.seconds);
+    append.finish();
+}
