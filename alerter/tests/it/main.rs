@@ -3,5 +3,6 @@
 mod channels_files;
 mod exim;
 mod messages;
+mod page;
 mod smtp;
 mod support;

@@ -95,7 +95,7 @@ pub struct RelaySettings {
     pub deadlines: Deadlines,
 }
 
-enum Tls {
+enum Security {
     None,
     StartTls { parameters: TlsParameters },
     Implicit { connector: TlsConnector },
@@ -104,7 +104,7 @@ enum Tls {
 struct RelayParts {
     host: String,
     port: u16,
-    tls: Tls,
+    tls: Security,
     credentials: Option<Credentials>,
     hello: Option<String>,
     deadlines: Deadlines,
@@ -162,12 +162,12 @@ impl Relay {
             None => None,
         };
         let tls = match mode {
-            TlsMode::None => Tls::None,
-            TlsMode::Implicit => Tls::Implicit {
+            TlsMode::None => Security::None,
+            TlsMode::Implicit => Security::Implicit {
                 connector: session::connector(ca.as_deref())
                     .map_err(|why| SettingsError::new(format!("`ca_file` {why}")))?,
             },
-            TlsMode::StartTls => Tls::StartTls { parameters: parameters(&host, ca.as_deref())? },
+            TlsMode::StartTls => Security::StartTls { parameters: parameters(&host, ca.as_deref())? },
         };
         let port = port.unwrap_or(match mode {
             TlsMode::StartTls => 587,

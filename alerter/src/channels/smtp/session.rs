@@ -28,7 +28,7 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{
-    Deadlines, RelayParts, Tls,
+    Deadlines, RelayParts, Security,
     reply::{Failure, Step, broken, failed},
 };
 
@@ -56,13 +56,13 @@ impl Session {
             Err(_) => ClientId::default(),
         };
         let stream: Box<dyn AsyncTokioStream> = match &relay.tls {
-            Tls::Implicit { connector } => Box::new(wrap(relay, connector, tcp).await?),
-            Tls::None | Tls::StartTls { .. } => Box::new(tcp),
+            Security::Implicit { connector } => Box::new(wrap(relay, connector, tcp).await?),
+            Security::None | Security::StartTls { .. } => Box::new(tcp),
         };
         let connect = AsyncSmtpConnection::connect_with_transport(stream, &hello);
         let connection = within(deadlines.command, Step::Greeting, connect).await?;
         let mut session = Self { connection, deadlines, used: Instant::now(), messages: 0 };
-        if let Tls::StartTls { parameters } = &relay.tls {
+        if let Security::StartTls { parameters } = &relay.tls {
             let upgrade = session.connection.starttls(parameters.clone(), &hello);
             within(deadlines.command, Step::StartTls, upgrade).await?;
         }
@@ -131,7 +131,7 @@ async fn within<T>(
 async fn dial(relay: &RelayParts) -> io::Result<TcpStream> {
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for address in lookup_host((relay.host.as_str(), relay.port)).await? {
-        if matches!(relay.tls, Tls::None) && !address.ip().is_loopback() {
+        if matches!(relay.tls, Security::None) && !address.ip().is_loopback() {
             // The name pointed to loopback when it was configured; it must still do so.
             last = io::Error::from(io::ErrorKind::AddrNotAvailable);
             continue;
