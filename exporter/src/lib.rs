@@ -1,1 +1,3 @@
 //! Prometheus exporter for Basiq jobs, connections and connectors.
+
+pub mod ledger;

@@ -23,9 +23,12 @@ pub struct Error {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ErrorKind {
+    /// The client cannot be made as it is set.
+    #[error("{0}")]
+    Settings(String),
     /// Basiq does not know the API key (404 on `/token`). At start this is a wrong setting; later a state,
     /// since the key file is read again every minute.
-    #[error("the API key is not accepted; check the key (it is used as issued, already base64)")]
+    #[error("the API key is not accepted; check the key (used as issued, already base64) and the base URL")]
     KeyRefused,
     /// The API key cannot be read.
     #[error("the API key cannot be read: {0}")]
@@ -109,6 +112,7 @@ impl ErrorKind {
     /// In one word, for metrics.
     pub fn as_str(&self) -> &'static str {
         match self {
+            Self::Settings(_) => "settings",
             Self::KeyRefused | Self::KeyUnreadable(_) => "key_refused",
             Self::Unauthorized { .. } => "unauthorized",
             Self::Forbidden { .. } => "forbidden",

@@ -62,6 +62,21 @@ pub enum LogFormat {
     Json,
 }
 
+impl Default for Flags {
+    /// What holds where no flag is given.
+    fn default() -> Self {
+        Self {
+            config_file: None,
+            listen_address: None,
+            web_config_file: None,
+            log_level: LogLevel::Info,
+            log_format: LogFormat::Logfmt,
+            clock_anchor: None,
+            clock_speed: 1.0,
+        }
+    }
+}
+
 impl Flags {
     /// The clock that the hidden flags ask for; the system's without them.
     pub fn clock(&self) -> Clock {

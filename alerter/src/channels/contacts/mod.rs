@@ -1,19 +1,28 @@
 //! Contact sources: how a message finds its reader, asked at send time.
 
+pub mod basiq;
 pub mod file;
 
 use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::{Contacts, Parts, SettingsError};
+use super::{Contacts, SettingsError};
 
-/// Section `contacts`: exactly one source.
+/// Section `contacts`: exactly one source; Basiq's user record where the section is left out.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ContactSource {
+    /// Basiq's user record.
+    Basiq(basiq::Settings),
     /// A file that the partner keeps.
     File(file::Settings),
+}
+
+impl Default for ContactSource {
+    fn default() -> Self {
+        Self::Basiq(basiq::Settings::default())
+    }
 }
 
 impl ContactSource {
@@ -21,8 +30,9 @@ impl ContactSource {
     ///
     /// # Errors
     /// A setting cannot work.
-    pub fn build(self, _parts: &Parts) -> Result<Arc<dyn Contacts>, SettingsError> {
+    pub fn build(self, client: &::basiq::Client) -> Result<Arc<dyn Contacts>, SettingsError> {
         match self {
+            Self::Basiq(basiq::Settings {}) => Ok(Arc::new(basiq::Basiq { client: client.clone() })),
             Self::File(settings) => settings.build(),
         }
     }

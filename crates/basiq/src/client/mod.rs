@@ -1,8 +1,13 @@
 //! The client: what can be asked, and how it is kept polite.
 
+mod answer;
 mod config;
 mod endpoint;
+mod gate;
+mod keys;
+mod meter;
 mod observer;
+mod token;
 mod transport;
 
 use std::sync::Arc;
@@ -54,7 +59,7 @@ impl Client {
     /// Makes a client. Nothing is sent, and the key is not read yet; see [`Self::check_key`].
     ///
     /// # Errors
-    /// [`ErrorKind::Transport`]: the base URL is none, or TLS cannot be set up. A rustls provider must be
+    /// [`ErrorKind::Settings`]: the base URL is none, or TLS cannot be set up. A rustls provider must be
     /// installed before.
     pub fn new(config: ClientConfig) -> Result<Self, Error> {
         Transport::new(config).map(|transport| Self(Arc::new(transport)))
@@ -211,7 +216,7 @@ impl Client {
     /// As [`Self::refresh`].
     pub async fn subscribe(&self, new: &NewSubscription, priority: Priority) -> Result<Subscription, Error> {
         let url = self.webhooks_url(&[])?;
-        let body = self.0.json(Endpoint::Webhooks, new)?;
+        let body = self.0.json(new)?;
         Ok(self.0.write(Endpoint::Webhooks, Verb::POST, url, Some(body), priority).await?.1)
     }
 
@@ -226,7 +231,7 @@ impl Client {
         priority: Priority,
     ) -> Result<Subscription, Error> {
         let url = self.webhooks_url(&[(id, "the subscription's id")])?;
-        let body = self.0.json(Endpoint::Webhooks, new)?;
+        let body = self.0.json(new)?;
         Ok(self.0.write(Endpoint::Webhooks, Verb::POST, url, Some(body), priority).await?.1)
     }
 

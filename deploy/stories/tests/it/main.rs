@@ -1,1 +1,5 @@
-//! One test binary for the crate: a module per topic.
+//! End-to-end tests of both daemons together, as processes: a module per topic.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test whose stage cannot be set ends here")]
+
+mod refusals;
