@@ -1,6 +1,7 @@
 //! A parsed expression.
 
 use crate::matcher::Selector;
+use crate::node::{Around, Node};
 use crate::refused::Refused;
 use crate::value::{Type, Value};
 use crate::window::{LOOK_BACK_MS, Window};
@@ -55,15 +56,17 @@ pub enum EvalError {
 #[derive(Clone, Debug)]
 pub struct Expr {
     text: String,
-    ty: Type,
+    node: Node,
     selectors: Vec<Selector>,
 }
 
 impl Expr {
     /// Parses an expression. What Prometheus does not accept, and what is not supported here, is refused.
     pub fn parse(text: &str) -> Result<Self, Refused> {
-        promql_parser::parser::parse(text).map_err(Refused::Invalid)?;
-        Ok(Self { text: text.to_owned(), ty: Type::Vector, selectors: Vec::new() })
+        let node = crate::parse::parse(text)?;
+        let mut selectors = Vec::new();
+        node.selectors(Around::default(), &mut selectors);
+        Ok(Self { text: text.to_owned(), node, selectors })
     }
 
     /// The expression as it was written.
@@ -73,7 +76,7 @@ impl Expr {
 
     /// The type of its results: an alert or a recording rule needs a scalar or an instant vector.
     pub fn value_type(&self) -> Type {
-        self.ty
+        self.node.value_type()
     }
 
     /// What it reads: make the [`Window`] of these.
@@ -88,7 +91,6 @@ impl Expr {
 
     /// Its value under the given circumstances.
     pub fn query(&self, window: &Window, query: &Query) -> Result<Value, EvalError> {
-        let _ = (window.series(), query.at_ms);
-        Err(EvalError::Failed(format!("{} is not evaluated yet", self.text)))
+        crate::eval::evaluate(&self.node, window, query)
     }
 }

@@ -4,11 +4,16 @@
 //! that; [`Expr::eval`] yields its [`Value`] at a time, with the semantics of Prometheus 3 over float
 //! samples. What is not supported is [`Refused`] when parsed, never evaluated wrongly.
 
+mod eval;
 mod expr;
+mod functions;
 mod labels;
 mod matcher;
+mod node;
+mod parse;
 mod quoted;
 mod refused;
+pub mod script;
 pub mod series;
 mod value;
 mod window;

@@ -1,10 +1,7 @@
 //! Quoted strings as PromQL writes them, with Go's escapes.
 
 /// Reads the quoted string at the start of a text. Returns its value and its length with the quotes;
-/// nothing when it does not end or holds an escape that Go does not know.
-///
-/// A value that is no UTF-8 (`"\xff"`) cannot be a string here: such bytes become the replacement
-/// character, which no valid label value is equal to by accident.
+/// nothing when it does not end, holds an escape that Go does not know, or is not UTF-8 (`"\xff"`).
 pub(crate) fn unquote_prefix(text: &str) -> Option<(String, usize)> {
     let quote = text.chars().next().filter(|quote| matches!(quote, '"' | '\'' | '`'))?;
     if quote == '`' {
@@ -16,7 +13,7 @@ pub(crate) fn unquote_prefix(text: &str) -> Option<(String, usize)> {
     let mut chars = text.char_indices().skip(1);
     while let Some((at, c)) = chars.next() {
         if c == quote {
-            return Some((String::from_utf8_lossy(&bytes).into_owned(), at + 1));
+            return Some((String::from_utf8(bytes).ok()?, at + 1));
         }
         if c == '\n' {
             return None;
@@ -71,7 +68,7 @@ mod tests {
             (r"`raw \n`", r"raw \n"),
             (r#""\x41\101A\U00000041""#, "AAAA"),
             (r#""日""#, "日"),
-            (r#""a\xc5z""#, "a\u{fffd}z"),
+            (r#""\xe6\x97\xa5""#, "日"),
         ];
         for (text, value) in cases {
             assert_eq!(
@@ -95,6 +92,7 @@ mod tests {
             "`a",
             "a",
             r#""\777""#,
+            r#""\xff""#,
         ] {
             assert_eq!(unquote_prefix(bad), None, "{bad}");
         }

@@ -65,7 +65,8 @@ pub fn parse_metric(text: &str) -> Result<(Labels, &str), SeriesError> {
     if named {
         pairs.push((METRIC_NAME.to_owned(), name.to_owned()));
     }
-    if reader.take('{') {
+    // Two braces are the first sample, a native histogram.
+    if !reader.rest.trim_start().starts_with("{{") && reader.take('{') {
         while !reader.take('}') {
             let (label, quoted) = match reader.quoted()? {
                 Some(label) => (label, true),
@@ -294,6 +295,7 @@ mod tests {
             Labels::new([("__name__", "a:b"), ("c", "d\n"), ("e", "f\""), ("g", "h\\")])
         );
         assert_eq!(parse(r#"{"my.metric", "a b"="c"} 1"#).unwrap().labels.metric_name(), Some("my.metric"));
+        assert_eq!(parse("up {{a:1}}").unwrap().steps, [Step::Histogram]);
         assert_eq!(parse("up 1").unwrap().labels.metric_name(), Some("up"));
         for bad in ["", "{", "a{b}", "a{b=c}", "a{b=\"c\" d=\"e\"}", "1a 2", "a{b=\"c} 1"] {
             assert!(parse(bad).is_err(), "{bad}");

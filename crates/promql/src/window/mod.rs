@@ -246,7 +246,10 @@ impl Window {
     }
 
     /// The series that all matchers accept.
-    pub(crate) fn select<'w>(&'w self, matchers: &'w [Matcher]) -> Box<dyn Iterator<Item = &'w Stored> + 'w> {
+    pub(crate) fn select<'m, 'w: 'm>(
+        &'w self,
+        matchers: &'m [Matcher],
+    ) -> Box<dyn Iterator<Item = &'w Stored> + 'm> {
         let reader = self.readers.iter().flatten().find(|reader| reader.selector.matchers == matchers);
         if let Some(reader) = reader {
             return Box::new(reader.series.iter().filter_map(|id| self.stored(*id)));
@@ -256,7 +259,7 @@ impl Window {
                 && matches!(matcher.op, crate::matcher::Op::Equal)
                 && !matcher.value.is_empty()
         });
-        let chosen = |stored: &&Stored| selects(matchers, &stored.labels);
+        let chosen = move |stored: &&Stored| selects(matchers, &stored.labels);
         match metric {
             Some(metric) => {
                 let ids = self.by_metric.get(metric.value.as_str()).map(Vec::as_slice).unwrap_or_default();
