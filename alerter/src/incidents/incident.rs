@@ -160,6 +160,8 @@ pub struct Incident {
     pub class: Class,
     /// Since when the class is what it is.
     pub class_since: Timestamp,
+    /// Since when the scenario is what it is.
+    pub scenario_since: Timestamp,
     /// Since when the connection fails.
     pub failing_since: Timestamp,
     /// When its newest failed job finished.
@@ -184,10 +186,20 @@ pub struct Incident {
     pub outage: Outage,
     /// What the user was told or is about to be.
     pub messages: Vec<Message>,
+    /// Effects planned so far: the `n` of the next one's key.
+    pub planned: u32,
+    /// No opening before this time: the last one was obsolete when it was about to be sent.
+    pub message_after: Option<Timestamp>,
+    /// Until when the cooldown defers its opening.
+    pub deferred: Option<Timestamp>,
+    /// A person released its message from a hold.
+    pub released: bool,
     /// Refreshes that spent an attempt.
     pub attempts: Vec<Attempt>,
-    /// Refreshes planned so far: the `n` of the next one's key.
-    pub refreshes: u32,
+    /// Refreshes that went the whole way in dry run.
+    pub dry_refreshes: u32,
+    /// The effect of a refresh that is planned or on its way.
+    pub refresh: Option<String>,
     /// No refresh before this time: the last was withheld, or answered with an existing job.
     pub refresh_after: Option<Timestamp>,
     /// Why the last refresh did not spend an attempt.

@@ -36,7 +36,7 @@ impl Class {
             "mfa-required" => Self::Mfa,
             "user-action-required" => Self::BankAction,
             "reauthorisation-required" | "consent-ended" => Self::Consent,
-            "retry-queued" | "service-unavailable" => Self::Service,
+            "retry-queued" | "retry-expired" | "service-unavailable" => Self::Service,
             "unsupported" => Self::Unsupported,
             "stale" => Self::Stale,
             _ => Self::Unknown,

@@ -1,1 +1,161 @@
 //! Workers that do what was planned, once.
+//!
+//! Each channel, desk and operators' channel has a line of its own, so that one that is slow or broken
+//! holds up no other. A line takes what is due, asks the evidence, marks it in the store as being
+//! attempted, hands it over, and reports what became of it; the planner's next commit keeps that.
+
+mod attempt;
+mod circuit;
+mod line;
+mod people;
+mod policy;
+mod rate;
+mod verify;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use daemon::{Clock, Secret};
+pub use people::{Resolver, person};
+pub use policy::{Told, after_unknown};
+use serde::Deserialize;
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+pub use verify::{Verdict, verify};
+
+use crate::{
+    channels::{Channel, Contacts, Desk, Operators},
+    config::Actions,
+    evidence::Snapshot,
+    plan::{Limits, Outcome, Pause},
+    refresh::{CaseFacts, Refresher},
+    store::{Effect, Store},
+};
+
+/// How fast lines work.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Pace {
+    /// Attempts at a time in one line.
+    pub concurrency: usize,
+    /// Attempts a second in one line, in real time.
+    pub rate: f64,
+    /// Attempts at once after a pause.
+    pub burst: f64,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { concurrency: 8, rate: 10.0, burst: 20.0 }
+    }
+}
+
+/// Whom effects are handed to.
+#[derive(Clone)]
+pub struct Hands {
+    /// Channels to users, by name.
+    pub channels: HashMap<String, Arc<dyn Channel>>,
+    /// Desks, by name.
+    pub desks: HashMap<String, Arc<dyn Desk>>,
+    /// Operators' channels, by name.
+    pub operators: HashMap<String, Arc<dyn Operators>>,
+    /// Who knows how to reach users.
+    pub contacts: Arc<dyn Contacts>,
+    /// Who refreshes connections.
+    pub refresher: Arc<dyn Refresher>,
+    /// Who knows the facts of failed jobs.
+    pub cases: Arc<dyn CaseFacts>,
+}
+
+/// What all lines share.
+#[derive(Clone)]
+pub struct Work {
+    /// Marks what is attempted; knows who is suppressed.
+    pub store: Arc<dyn Store>,
+    /// The newest look at the exporters.
+    pub evidence: watch::Receiver<Arc<Snapshot>>,
+    /// Where "now" comes from.
+    pub clock: Clock,
+    /// Whom effects are handed to.
+    pub hands: Hands,
+    /// The switches.
+    pub actions: Actions,
+    /// What is paused now.
+    pub pauses: watch::Receiver<Arc<Vec<Pause>>>,
+    /// How old evidence may be.
+    pub limits: Limits,
+    /// How fast lines work.
+    pub pace: Pace,
+    /// What addresses are hashed with.
+    pub salt: Secret,
+}
+
+/// What lines report.
+#[derive(Debug)]
+pub enum Signal {
+    /// What became of an effect.
+    Outcome(Box<Outcome>),
+    /// A user's address does not exist.
+    Suppress {
+        /// The keyed hash of the address.
+        person: String,
+        /// The relay's enhanced status code.
+        code: String,
+    },
+    /// A channel is at fault, or works again.
+    Circuit {
+        /// The channel's name.
+        channel: String,
+        /// What it said; `None` once it works again.
+        open: Option<String>,
+    },
+}
+
+/// The lines of all channels.
+pub struct Outbox {
+    lines: HashMap<String, mpsc::UnboundedSender<Vec<Effect>>>,
+    tasks: JoinSet<()>,
+    work: Work,
+    signals: mpsc::Sender<Signal>,
+    stop: CancellationToken,
+}
+
+impl Outbox {
+    /// An outbox without work. Lines begin with their first effect.
+    pub fn new(work: Work, signals: mpsc::Sender<Signal>) -> Self {
+        let (lines, tasks, stop) = (HashMap::new(), JoinSet::new(), CancellationToken::new());
+        Self { lines, tasks, work, signals, stop }
+    }
+
+    /// Takes effects that were committed: new ones, and changed ones that replace what the line has.
+    pub fn submit(&mut self, effects: Vec<Effect>) {
+        let mut by_line: HashMap<String, Vec<Effect>> = HashMap::new();
+        for effect in effects {
+            by_line.entry(effect.channel.clone()).or_default().push(effect);
+        }
+        for (name, effects) in by_line {
+            let line = self.lines.entry(name.clone()).or_insert_with(|| {
+                let (sender, receiver) = mpsc::unbounded_channel();
+                let line = line::Line::new(name, self.work.clone(), self.signals.clone());
+                self.tasks.spawn(line.run(receiver, self.stop.clone()));
+                sender
+            });
+            // A line ends only when the outbox does.
+            let _ = line.send(effects);
+        }
+    }
+
+    /// Begins nothing more, and waits until what is in hand has ended or `patience` (real time) is over.
+    /// What has no outcome by then is `unknown` at the next start.
+    pub async fn stop(mut self, patience: Duration) {
+        self.stop.cancel();
+        drop(self.lines);
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(patience, all).await.is_err() {
+            tracing::warn!("some attempts had no outcome in time; they are looked after at the next start");
+            self.tasks.abort_all();
+        }
+    }
+}

@@ -1,14 +1,22 @@
 //! Alert state, incidents, effects and tickets, kept durably.
 
 mod model;
+mod sqlite;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use daemon::Timestamp;
+use daemon::{Secret, Timestamp};
 pub use model::{
     Counts, Effect, EffectFilter, EffectState, IncidentFilter, IncidentRow, Payload, Phase, TimelineEntry,
 };
 
-use crate::demand::StateRow;
+pub use sqlite::Sqlite;
+
+use crate::{
+    demand::StateRow,
+    plan::{Changes, Command, Saved},
+};
 
 /// What went wrong with the store. None of it holds anything of a user.
 #[derive(Debug, thiserror::Error)]
@@ -48,4 +56,40 @@ pub trait Read: Send + Sync {
     async fn state(&self, source: &str) -> Result<Vec<StateRow>, StoreError>;
     /// When the store was born.
     async fn born(&self) -> Result<Timestamp, StoreError>;
+}
+
+/// What is committed as one.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// What a step of the planner decided.
+    pub changes: Changes,
+    /// State rows by source.
+    pub state: Vec<(Arc<str>, Vec<StateRow>)>,
+    /// Commands that the step has obeyed.
+    pub obeyed: Vec<i64>,
+    /// Persons to suppress, with the code that the relay gave.
+    pub suppressed: Vec<(String, String)>,
+    /// The time of the step.
+    pub at: Timestamp,
+}
+
+/// What the daemon needs of a store. Everything it says is done is durable.
+#[async_trait]
+pub trait Store: Read {
+    /// What the planner starts from. Effects that a dead process was attempting are given as
+    /// [`EffectState::Unknown`].
+    async fn load(&self, now: Timestamp) -> Result<Saved, StoreError>;
+    /// Commits a batch: all of it or nothing.
+    async fn commit(&self, batch: &Batch) -> Result<(), StoreError>;
+    /// Marks effects as being attempted, and gives back the keys of those that still may be: not those
+    /// that were cancelled or ended meanwhile.
+    async fn attempting(&self, keys: &[String]) -> Result<Vec<String>, StoreError>;
+    /// Keeps a command until it is obeyed.
+    async fn ask(&self, command: &Command, now: Timestamp) -> Result<(), StoreError>;
+    /// Commands to obey, oldest first.
+    async fn asked(&self) -> Result<Vec<(i64, Command)>, StoreError>;
+    /// The code for which this person is suppressed, if it is.
+    async fn suppressed(&self, person: &str) -> Result<Option<String>, StoreError>;
+    /// A secret of this store for hashing addresses, made when the store was born.
+    async fn salt(&self) -> Result<Secret, StoreError>;
 }

@@ -190,6 +190,9 @@ pub struct Effect {
     pub expires: Timestamp,
     /// Attempts spent.
     pub attempts: u32,
+    /// How often it was marked as being attempted. What is known of an earlier attempt never
+    /// overwrites what is known of a later one.
+    pub marks: u32,
     /// Attempts whose outcome stayed unknown.
     pub unknowns: u32,
     /// When it was planned.

@@ -1,0 +1,44 @@
+//! A token bucket in real time: relays count seconds of the day, whatever clock a process runs on.
+
+use std::time::{Duration, Instant};
+
+#[derive(Debug)]
+pub(super) struct Bucket {
+    rate: f64,
+    burst: f64,
+    tokens: f64,
+    filled: Instant,
+}
+
+impl Bucket {
+    pub(super) fn new(rate: f64, burst: f64, now: Instant) -> Self {
+        Self { rate: rate.max(0.001), burst: burst.max(1.0), tokens: burst.max(1.0), filled: now }
+    }
+
+    /// Takes a token, or says how long there is none.
+    pub(super) fn take(&mut self, now: Instant) -> Result<(), Duration> {
+        let passed = now.saturating_duration_since(self.filled).as_secs_f64();
+        self.tokens = (self.tokens + passed * self.rate).min(self.burst);
+        self.filled = now;
+        if self.tokens >= 1.0 {
+            self.tokens -= 1.0;
+            return Ok(());
+        }
+        Err(Duration::from_secs_f64((1.0 - self.tokens) / self.rate))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gives_a_burst_and_then_the_rate() {
+        let start = Instant::now();
+        let mut bucket = Bucket::new(10.0, 3.0, start);
+        assert_eq!((0..5).filter(|_| bucket.take(start).is_ok()).count(), 3);
+        let later = start + Duration::from_millis(1000);
+        assert_eq!((0..20).filter(|_| bucket.take(later).is_ok()).count(), 3, "no more than the burst");
+        assert!(bucket.take(later).unwrap_err() <= Duration::from_millis(100));
+    }
+}

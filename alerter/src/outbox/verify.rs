@@ -1,0 +1,185 @@
+//! Whether what was planned still holds, asked before each attempt (behaviour, section 4).
+
+use daemon::Timestamp;
+
+use crate::{
+    evidence::{Facts, Snapshot, State},
+    incidents::Class,
+    plan::{Limits, since},
+    store::{Effect, Payload, Phase},
+};
+
+/// What the evidence says to an effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It holds, for these of its incidents.
+    Go(Vec<String>),
+    /// It no longer holds, with the reason.
+    Obsolete(String),
+    /// Nobody can be asked, with the reason. It waits and spends no attempt.
+    Wait(String),
+}
+
+/// Holds an effect against the newest evidence.
+pub fn verify(effect: &Effect, snapshot: &Snapshot, now: Timestamp, limits: &Limits) -> Verdict {
+    if matches!(effect.phase, Phase::Comment | Phase::Notice) {
+        return Verdict::Go(effect.incidents.clone());
+    }
+    match snapshot.as_of {
+        None => return Verdict::Wait("no exporter could be asked yet".to_owned()),
+        Some(as_of) if since(now, as_of) > limits.evidence_age => {
+            return Verdict::Wait(format!("the newest evidence is of {as_of}"));
+        }
+        Some(_) => {}
+    }
+    let answers: Vec<(String, Answer)> = match &effect.payload {
+        Payload::Message(message) => effect
+            .incidents
+            .iter()
+            .zip(&message.connections)
+            .map(|(incident, connection)| {
+                let facts = snapshot.connections.get(connection.connection.as_str());
+                let answer = match facts {
+                    None => Answer::Wait("the exporter does not show the connection".to_owned()),
+                    Some(facts) if effect.phase == Phase::Closing => still_well(facts),
+                    Some(facts) => {
+                        let outage = known(snapshot, facts);
+                        still_fails(facts, Class::of(&connection.scenario))
+                            .and(|| fits_outage(&message.template, outage))
+                    }
+                };
+                (incident.clone(), answer)
+            })
+            .collect(),
+        Payload::Refresh { user, connection } => {
+            vec![(first(effect), refreshable(snapshot, user, connection))]
+        }
+        Payload::Ticket { cases, ticket } => {
+            vec![(first(effect), any_fails(snapshot, cases, &ticket.scenario))]
+        }
+        Payload::Comment { .. } | Payload::Notice(_) => Vec::new(),
+    };
+    sum_up(effect, answers)
+}
+
+enum Answer {
+    Holds,
+    Over(String),
+    Wait(String),
+}
+
+impl Answer {
+    fn and(self, other: impl FnOnce() -> Self) -> Self {
+        if matches!(self, Self::Holds) { other() } else { self }
+    }
+}
+
+/// A message goes about those that hold; it waits for those nobody knows of only if it would go about nobody.
+fn sum_up(effect: &Effect, answers: Vec<(String, Answer)>) -> Verdict {
+    let (mut go, mut over, mut wait) = (Vec::new(), None, None);
+    for (incident, answer) in answers {
+        match answer {
+            Answer::Holds => go.push(incident),
+            Answer::Over(why) => over = over.or(Some(why)),
+            Answer::Wait(why) => wait = wait.or(Some(why)),
+        }
+    }
+    if !go.is_empty() {
+        // A ticket speaks of all of its connections or of none.
+        let all = effect.phase == Phase::Ticket;
+        return Verdict::Go(if all { effect.incidents.clone() } else { go });
+    }
+    match (wait, over) {
+        (Some(why), _) => Verdict::Wait(why),
+        (None, Some(why)) => Verdict::Obsolete(why),
+        (None, None) => Verdict::Obsolete("it speaks of no connection".to_owned()),
+    }
+}
+
+fn first(effect: &Effect) -> String {
+    effect.incidents.first().cloned().unwrap_or_default()
+}
+
+/// Whether the bank is in major outage; `None` where its status is not known.
+fn known(snapshot: &Snapshot, facts: &Facts) -> Option<bool> {
+    snapshot.major_outage(&facts.institution, &facts.method)
+}
+
+fn bank_unknown() -> Answer {
+    Answer::Wait("the status of the bank's connector is not known".to_owned())
+}
+
+fn still_fails(facts: &Facts, class: Class) -> Answer {
+    match &facts.state {
+        State::Failing { scenario, .. } if Class::of(scenario) == class => Answer::Holds,
+        State::Failing { scenario, .. } => Answer::Over(format!("it now fails as {scenario}")),
+        State::Stale { .. } => Answer::Over("it does not fail, its data is only old".to_owned()),
+        State::Ended { reason, at } => Answer::Over(format!("{reason} at {at}")),
+    }
+}
+
+fn still_well(facts: &Facts) -> Answer {
+    match &facts.state {
+        State::Ended { reason, .. } if matches!(&**reason, "recovered" | "superseded") => Answer::Holds,
+        State::Ended { reason, .. } => Answer::Over(format!("it ended as {reason}")),
+        State::Failing { scenario, .. } => Answer::Over(format!("it fails again, as {scenario}")),
+        State::Stale { .. } => Answer::Over("its data is old again".to_owned()),
+    }
+}
+
+/// "Delayed" is wrong once the bank is known to have an outage, and "outage" once it has lifted.
+fn fits_outage(template: &str, outage: Option<bool>) -> Answer {
+    match (template, outage) {
+        (_, None) => bank_unknown(),
+        ("delayed", Some(true)) => Answer::Over("the bank has a major outage now".to_owned()),
+        ("outage", Some(false)) => Answer::Over("the bank's outage has lifted".to_owned()),
+        _ => Answer::Holds,
+    }
+}
+
+fn refreshable(snapshot: &Snapshot, user: &str, connection: &str) -> Answer {
+    let Some(facts) = snapshot.connections.get(connection) else {
+        return Answer::Wait("the exporter does not show the connection".to_owned());
+    };
+    match &facts.state {
+        _ if *facts.user != *user => Answer::Over("the connection is another user's".to_owned()),
+        State::Failing { scenario, .. } if matches!(&**scenario, "retry-queued" | "retry-expired") => {
+            Answer::Over(format!("it is {scenario}: refreshing would only return the queued job"))
+        }
+        State::Failing { scenario, .. } => match (Class::of(scenario), known(snapshot, facts)) {
+            (Class::Service | Class::BankAction, Some(false)) => Answer::Holds,
+            (Class::Service | Class::BankAction, Some(true)) => {
+                Answer::Over("the bank has a major outage".to_owned())
+            }
+            (Class::Service | Class::BankAction, None) => bank_unknown(),
+            _ => Answer::Over(format!("it now fails as {scenario}")),
+        },
+        State::Stale { .. } => Answer::Over("it does not fail".to_owned()),
+        State::Ended { reason, at } => Answer::Over(format!("{reason} at {at}")),
+    }
+}
+
+fn any_fails(snapshot: &Snapshot, cases: &[(String, String, Timestamp)], scenario: &str) -> Answer {
+    let class = Class::of(scenario);
+    let mut verdict = Answer::Over("it speaks of no connection".to_owned());
+    for (user, connection, _) in cases {
+        let answer = match snapshot.connections.get(connection.as_str()) {
+            None => Answer::Wait("the exporter does not show the connection".to_owned()),
+            Some(facts) if *facts.user != **user => {
+                Answer::Over("the connection is another user's".to_owned())
+            }
+            Some(facts) => still_fails(facts, class).and(|| match known(snapshot, facts) {
+                None => bank_unknown(),
+                Some(true) => Answer::Over("the bank has a major outage".to_owned()),
+                Some(false) => Answer::Holds,
+            }),
+        };
+        match answer {
+            Answer::Holds => return Answer::Holds,
+            Answer::Wait(_) => verdict = answer,
+            Answer::Over(_) if matches!(verdict, Answer::Wait(_)) => {}
+            Answer::Over(_) => verdict = answer,
+        }
+    }
+    verdict
+}

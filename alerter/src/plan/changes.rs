@@ -1,0 +1,206 @@
+//! What goes into a step of the planner, and what comes out.
+
+use std::sync::Arc;
+
+use daemon::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    demand::{Action, Demand},
+    evidence::Snapshot,
+    incidents::Incident,
+    refresh::Refreshed,
+    store::{Effect, TimelineEntry},
+};
+
+/// Everything that happened since the last step.
+#[derive(Debug, Default)]
+pub struct Input {
+    /// Demands that fire.
+    pub firing: Vec<Demand>,
+    /// Demands that ended.
+    pub ended: Vec<Demand>,
+    /// A newer look at the exporters.
+    pub snapshot: Option<Arc<Snapshot>>,
+    /// What became of effects.
+    pub outcomes: Vec<Outcome>,
+    /// Persons that were looked up.
+    pub people: Vec<(String, Person)>,
+    /// What people asked for.
+    pub commands: Vec<Command>,
+}
+
+/// Who is behind a Basiq user.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Person {
+    /// The keyed hash of the resolved address.
+    Hash(String),
+    /// There is no address: a message will end `unreachable`.
+    Nobody,
+}
+
+/// What became of an effect, with the effect as the outbox left it.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The effect; its state, reason, attempts and times are new.
+    pub effect: Effect,
+    /// Of a message that was delivered or went through dry run: the incidents it spoke of. Others of
+    /// the effect had ended by then.
+    pub spoke_of: Vec<String>,
+    /// Of a refresh that was answered.
+    pub refreshed: Option<Refreshed>,
+}
+
+/// What a person asks for through the page or the tools.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case")]
+pub enum Command {
+    /// Plan and deliver nothing of this kind until resumed.
+    Pause(Pause),
+    /// Undo exactly this pause.
+    Resume(Pause),
+    /// The user dealt with the bank's pop-up: one refresh follows.
+    Done {
+        /// Basiq's connection id.
+        connection: String,
+    },
+    /// Send what this hold keeps back, as far as it still holds.
+    Release {
+        /// The hold's number.
+        hold: u64,
+    },
+    /// Never send what this hold keeps back.
+    Discard {
+        /// The hold's number.
+        hold: u64,
+    },
+    /// Let incidents of the baseline have their effects.
+    ReleaseBaseline {
+        /// Only of this institution.
+        institution: Option<String>,
+        /// Only in this scenario.
+        scenario: Option<String>,
+        /// At most so many, longest failing first.
+        number: Option<u32>,
+    },
+    /// A person closed the ticket of this incident.
+    TicketClosed {
+        /// The incident's reference.
+        incident: String,
+        /// "Won't fix": final for the incident.
+        wont_fix: bool,
+    },
+}
+
+/// What is paused; every field that is `None` means any. All `None` pauses everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Pause {
+    /// This action.
+    pub action: Option<Action>,
+    /// What this rule asked for.
+    pub rule: Option<String>,
+    /// Connections of this institution.
+    pub institution: Option<String>,
+    /// Connections of this user.
+    pub user: Option<String>,
+}
+
+impl Pause {
+    /// Whether it covers an effect of this kind.
+    pub fn covers(&self, action: Action, rule: &str, institution: &str, user: &str) -> bool {
+        self.action.is_none_or(|paused| paused == action)
+            && self.rule.as_deref().is_none_or(|paused| paused == rule)
+            && self.institution.as_deref().is_none_or(|paused| paused == institution)
+            && self.user.as_deref().is_none_or(|paused| paused == user)
+    }
+}
+
+/// What the planner keeps beside incidents and effects: a kind, a key within it, and JSON.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// `demand`, `cooldown`, `storm`, `hold`, `pause`, `notice`.
+    pub kind: &'static str,
+    /// Unique within the kind.
+    pub key: String,
+    /// `None` deletes the row.
+    pub body: Option<String>,
+}
+
+/// What a step decided. Committed as one before anything of it is acted on.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// Incidents that are new or changed.
+    pub incidents: Vec<Incident>,
+    /// Effects that are new or changed.
+    pub effects: Vec<Effect>,
+    /// What to tell about it.
+    pub timeline: Vec<TimelineEntry>,
+    /// What else changed.
+    pub rows: Vec<Row>,
+    /// Users whose person the planner must know before it can go on.
+    pub unresolved: Vec<String>,
+}
+
+impl Changes {
+    /// Whether there is nothing to commit.
+    pub fn is_empty(&self) -> bool {
+        self.incidents.is_empty()
+            && self.effects.is_empty()
+            && self.timeline.is_empty()
+            && self.rows.is_empty()
+    }
+
+    /// Keeps the last version of what changed several times in one step.
+    pub(super) fn dedup(&mut self) {
+        fn last<T>(items: &mut Vec<T>, key: impl Fn(&T) -> String) {
+            let mut seen = std::collections::HashSet::new();
+            items.reverse();
+            items.retain(|item| seen.insert(key(item)));
+            items.reverse();
+        }
+        last(&mut self.incidents, |incident| incident.reference.clone());
+        last(&mut self.effects, |effect| effect.key.clone());
+        last(&mut self.rows, |row| format!("{} {}", row.kind, row.key));
+        self.unresolved.sort();
+        self.unresolved.dedup();
+    }
+
+    pub(super) fn tell(&mut self, incident: &str, at: Timestamp, what: &str, text: String) {
+        self.timeline.push(TimelineEntry {
+            incident: incident.to_owned(),
+            at,
+            effect: None,
+            what: what.to_owned(),
+            text,
+        });
+    }
+
+    /// Adds the effect, and a line to the story of each of its incidents.
+    pub(super) fn effect(&mut self, effect: &Effect, at: Timestamp) {
+        let nobody = [String::new()];
+        let incidents: &[String] = if effect.incidents.is_empty() { &nobody } else { &effect.incidents };
+        for incident in incidents {
+            self.timeline.push(TimelineEntry {
+                incident: incident.clone(),
+                at,
+                effect: Some(effect.key.clone()),
+                what: effect.state.as_str().to_owned(),
+                text: format!("{} {}: {}", effect.phase.as_str(), effect.state, effect.reason),
+            });
+        }
+        self.effects.push(effect.clone());
+    }
+}
+
+/// What a planner starts from: the rows of the store.
+#[derive(Debug, Default)]
+pub struct Saved {
+    /// When the store was born.
+    pub born: Timestamp,
+    /// Open incidents, and ended ones of the last days.
+    pub incidents: Vec<Incident>,
+    /// Effects that are not final.
+    pub effects: Vec<Effect>,
+    /// All rows, by kind and key.
+    pub rows: Vec<(String, String, String)>,
+}

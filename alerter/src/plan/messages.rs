@@ -1,0 +1,344 @@
+//! Messages to users: openings that settle, merge, wait for their cooldown or are held; closings that
+//! are owed (behaviour, section 5).
+
+use std::{collections::BTreeMap, time::Duration};
+
+use daemon::Timestamp;
+
+use super::{
+    Changes, Person, Row,
+    planner::{Next, Planner, after, digest, since},
+};
+use crate::{
+    channels::{MessageConnection, UserMessage},
+    config::Mode,
+    demand::Action,
+    incidents::{Class, Incident, Message, MessageState, Status},
+    store::{Effect, EffectState, Payload, Phase},
+};
+
+/// How long an answer to "who is this user" is used.
+const PERSON_AGE: Duration = Duration::from_secs(3600);
+
+/// A message that is due, before it is merged with the person's others.
+#[derive(Clone, Debug)]
+pub(super) struct Ready {
+    pub(super) reference: String,
+    pub(super) person: Person,
+    pub(super) phase: Phase,
+    pub(super) template: String,
+    pub(super) closing_template: String,
+    pub(super) in_reply_to: Option<String>,
+    pub(super) rule: String,
+    pub(super) institution: String,
+    pub(super) due: Timestamp,
+    pub(super) cooldown: Duration,
+    pub(super) lifetime: Duration,
+    pub(super) released: bool,
+}
+
+impl Planner {
+    /// Whether an opening is due, and if not, when.
+    pub(super) fn decide_message(
+        &mut self,
+        incident: &mut Incident,
+        now: Timestamp,
+        next: &mut Next,
+        changes: &mut Changes,
+    ) {
+        if !incident.is_open() || incident.class == Class::Stale || incident.hold.is_some() {
+            return;
+        }
+        let Some(demand) = self.demand(incident, Action::NotifyUser).cloned() else { return };
+        let Some(asked) = demand.template.as_deref() else { return };
+        if self.withheld(Action::NotifyUser, &demand.rule, incident) {
+            return;
+        }
+        let phase = if asked == "gave-up" { Phase::GaveUp } else { Phase::Opening };
+        let said = |message: &Message| {
+            message.phase == phase
+                && message.class == incident.class
+                && !matches!(message.state, MessageState::Closed { .. })
+        };
+        if incident.messages.iter().any(said) {
+            return;
+        }
+        let outage = incident.class == Class::Service && incident.outage.since.is_some();
+        let template = if outage && phase == Phase::Opening { "outage".to_owned() } else { asked.to_owned() };
+        let due = self.opening_due(incident, phase, demand.numbers.settle);
+        let wait = incident.message_after.map_or(due, |quiet| due.max(quiet));
+        if wait > now {
+            return next.at(Some(wait));
+        }
+        let Some(person) = self.person(incident, now, changes) else { return };
+        let limits = &self.settings.limits;
+        if let Some(until) = self.cooldown_of(&person, &template).filter(|until| *until > now) {
+            if incident.deferred != Some(until) {
+                incident.deferred = Some(until);
+                let text = format!(
+                    "the person got a message of template {template} within the cooldown: deferred until {until}"
+                );
+                changes.tell(&incident.reference, now, "deferred", text);
+            }
+            return next.at(Some(until));
+        }
+        let lifetime = if incident.class == Class::Service && phase == Phase::Opening {
+            limits.lifetime_delayed
+        } else {
+            limits.lifetime_action
+        };
+        self.ready.push(Ready {
+            reference: incident.reference.clone(),
+            person,
+            phase,
+            template,
+            closing_template: demand.closing_template.as_deref().unwrap_or("ready").to_owned(),
+            in_reply_to: None,
+            rule: demand.rule.to_string(),
+            institution: incident.institution.clone(),
+            due,
+            cooldown: demand.numbers.cooldown.unwrap_or(limits.cooldown),
+            lifetime: demand.numbers.lifetime.unwrap_or(lifetime),
+            released: incident.released,
+        });
+    }
+
+    /// When an opening is due: credentials-like scenarios settle; `delayed` waits for the first retry to
+    /// have failed, or for its settling time; a known outage settles like the former.
+    fn opening_due(&self, incident: &Incident, phase: Phase, settle: Option<Duration>) -> Timestamp {
+        let limits = &self.settings.limits;
+        if phase == Phase::GaveUp {
+            return after(incident.scenario_since, settle.unwrap_or_default());
+        }
+        if incident.class != Class::Service {
+            return after(incident.class_since, settle.unwrap_or(limits.settle));
+        }
+        let settled = after(incident.class_since, settle.unwrap_or(limits.settle_delayed));
+        if let Some(began) = incident.outage.since {
+            return settled.min(after(began.max(incident.class_since), limits.settle));
+        }
+        incident
+            .attempts
+            .iter()
+            .filter_map(|attempt| attempt.failed)
+            .filter(|failed| *failed > incident.class_since)
+            .min()
+            .map_or(settled, |failed| settled.min(failed))
+    }
+
+    /// Whether closings are owed: after half an hour of health, to those whose opening was accepted.
+    pub(super) fn decide_closing(
+        &mut self,
+        incident: &mut Incident,
+        now: Timestamp,
+        next: &mut Next,
+        changes: &mut Changes,
+    ) {
+        let Status::Ended { reason, at } = &incident.status else { return };
+        if !matches!(reason.as_str(), "recovered" | "superseded") {
+            return;
+        }
+        let told = |message: &&Message| {
+            matches!(message.state, MessageState::Told { .. }) && message.closing.is_none()
+        };
+        let Some(last) = incident.messages.iter().rfind(told).cloned() else { return };
+        let owing = self.effects.get(&last.effect).map(|effect| effect.rule.clone());
+        let rule = owing.unwrap_or_default();
+        if self.settings.actions.mode(Action::NotifyUser) == Mode::Off
+            || self.paused(Action::NotifyUser, &rule, &incident.institution, &incident.user)
+        {
+            return;
+        }
+        let due = after(*at, self.settings.limits.settle_closing);
+        if due > now {
+            return next.at(Some(due));
+        }
+        let Some(person) = self.person(incident, now, changes) else { return };
+        self.ready.push(Ready {
+            reference: incident.reference.clone(),
+            person,
+            phase: Phase::Closing,
+            template: last.closing_template,
+            closing_template: String::new(),
+            in_reply_to: Some(last.message_id),
+            rule,
+            institution: incident.institution.clone(),
+            due,
+            cooldown: Duration::ZERO,
+            lifetime: self.settings.limits.lifetime_ready,
+            released: true,
+        });
+    }
+
+    /// The person behind the incident's user; asks for it where it is not known or too old.
+    fn person(&mut self, incident: &Incident, now: Timestamp, changes: &mut Changes) -> Option<Person> {
+        match self.people.get(&incident.user) {
+            Some((person, learned)) if since(now, *learned) <= PERSON_AGE => Some(person.clone()),
+            _ => {
+                let waiting = self.asked.entry(incident.user.clone()).or_default();
+                if waiting.is_empty() {
+                    changes.unresolved.push(incident.user.clone());
+                }
+                waiting.insert(incident.connection.as_str().into());
+                None
+            }
+        }
+    }
+
+    fn cooldown_of(&self, person: &Person, template: &str) -> Option<Timestamp> {
+        let Person::Hash(hash) = person else { return None };
+        self.cooldowns.get(&(hash.clone(), family(template).to_owned())).copied()
+    }
+
+    /// Ends a cooldown that began with a message which then was not sent.
+    pub(super) fn free_cooldown(&mut self, user: &str, template: &str, changes: &mut Changes) {
+        if let Some((Person::Hash(hash), _)) = self.people.get(user) {
+            let key = (hash.clone(), family(template).to_owned());
+            if self.cooldowns.remove(&key).is_some() {
+                changes.rows.push(Row { kind: "cooldown", key: cooldown_key(&key), body: None });
+            }
+        }
+    }
+
+    /// Merges what is due for one person into one message each, unless there is too much of it.
+    pub(super) fn plan_messages(&mut self, now: Timestamp, changes: &mut Changes) {
+        let ready = std::mem::take(&mut self.ready);
+        let ready = self.hold_back(ready, now, changes);
+        let mut groups: BTreeMap<(String, Phase, String, Option<String>), Vec<Ready>> = BTreeMap::new();
+        for one in ready {
+            let person = match &one.person {
+                Person::Hash(hash) => hash.clone(),
+                Person::Nobody => format!("nobody/{}", one.reference),
+            };
+            groups
+                .entry((person, one.phase, one.template.clone(), one.in_reply_to.clone()))
+                .or_default()
+                .push(one);
+        }
+        for (_, mut group) in groups {
+            group.sort_by(|one, other| (one.due, &one.reference).cmp(&(other.due, &other.reference)));
+            self.plan_message(&group, now, changes);
+        }
+    }
+
+    fn plan_message(&mut self, group: &[Ready], now: Timestamp, changes: &mut Changes) {
+        let Some(first) = group.first() else { return };
+        let Some(lead) = self.incidents.get(first.reference.as_str()) else { return };
+        let effect_key = self.effect_key(lead, Action::NotifyUser, first.phase);
+        let message_id = format!("<{}@basiq-alerter.invalid>", digest(&effect_key));
+        let incidents: Vec<String> = group.iter().map(|one| one.reference.clone()).collect();
+        let connections = group
+            .iter()
+            .filter_map(|one| self.incidents.get(one.reference.as_str()))
+            .map(|incident| MessageConnection {
+                connection: incident.connection.clone(),
+                institution: incident.institution.clone(),
+                institution_name: incident.institution_name.clone(),
+                scenario: incident.scenario.clone(),
+                since: incident.failing_since,
+            })
+            .collect();
+        let merged =
+            if group.len() > 1 { format!(", {} connections in one", group.len()) } else { String::new() };
+        let effect = Effect {
+            key: effect_key.clone(),
+            incidents,
+            action: Action::NotifyUser,
+            phase: first.phase,
+            channel: self.settings.routes.user.clone().unwrap_or_default(),
+            state: EffectState::Planned,
+            reason: match first.phase {
+                Phase::Closing => format!("it has been healthy since its end{merged}"),
+                _ => format!("{} asks for template {}{merged}", first.rule, first.template),
+            },
+            rule: first.rule.clone(),
+            due: first.due,
+            next_attempt: now,
+            expires: after(now, first.lifetime),
+            attempts: 0,
+            marks: 0,
+            unknowns: 0,
+            created: now,
+            changed: now,
+            remote: None,
+            payload: Payload::Message(UserMessage {
+                key: effect_key.clone(),
+                user: lead.user.clone(),
+                template: first.template.clone(),
+                connections,
+                message_id: message_id.clone(),
+                in_reply_to: first.in_reply_to.clone(),
+                reference: first.reference.clone(),
+                at: now,
+            }),
+        };
+        changes.effect(&effect, now);
+        self.effects.insert(effect_key.clone(), effect);
+        if let (Phase::Opening | Phase::GaveUp, Person::Hash(hash)) = (first.phase, &first.person) {
+            let key = (hash.clone(), family(&first.template).to_owned());
+            let until = after(now, first.cooldown);
+            let body = serde_json::to_string(&(&key.0, &key.1, until)).ok();
+            changes.rows.push(Row { kind: "cooldown", key: cooldown_key(&key), body });
+            self.cooldowns.insert(key, until);
+        }
+        for (place, one) in group.iter().enumerate() {
+            self.openings.extend(
+                (one.phase != Phase::Closing).then(|| (now, one.rule.clone(), one.institution.clone())),
+            );
+            let (effect_key, message_id) = (effect_key.clone(), message_id.clone());
+            self.change(&one.reference, now, changes, |incident| {
+                incident.planned += u32::from(place == 0);
+                incident.deferred = None;
+                incident.released = false;
+                if one.phase == Phase::Closing {
+                    for message in &mut incident.messages {
+                        if matches!(message.state, MessageState::Told { .. }) {
+                            message.closing = Some(effect_key.clone());
+                        }
+                    }
+                } else {
+                    incident.messages.push(Message {
+                        phase: one.phase,
+                        class: incident.class,
+                        template: one.template.clone(),
+                        closing_template: one.closing_template.clone(),
+                        effect: effect_key,
+                        message_id,
+                        state: MessageState::Pending,
+                        closing: None,
+                    });
+                }
+            });
+        }
+    }
+
+    /// `environment/incident/action/phase/n`.
+    pub(super) fn effect_key(&self, incident: &Incident, action: Action, phase: Phase) -> String {
+        format!(
+            "{}/{}/{}/{}/{}",
+            self.settings.environment,
+            incident.reference,
+            action.as_str(),
+            phase.as_str(),
+            incident.planned
+        )
+    }
+
+    /// After a restart: what was told within the last hour still counts against the limits of holds.
+    pub(super) fn remember_openings(&mut self, incident: &Incident) {
+        for message in &incident.messages {
+            if let MessageState::Told { at } = message.state {
+                self.openings.push_back((at, String::new(), incident.institution.clone()));
+            }
+        }
+    }
+}
+
+/// "Delayed" and "outage" are one message to the person, and share a cooldown.
+fn family(template: &str) -> &str {
+    if template == "outage" { "delayed" } else { template }
+}
+
+fn cooldown_key((person, template): &(String, String)) -> String {
+    digest(&format!("{person}/{template}"))
+}

@@ -1,0 +1,154 @@
+//! Notices to operators: from rules about anything, and the planner's own (behaviour, section 8).
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use daemon::Timestamp;
+
+use super::{
+    Changes, Row,
+    planner::{Planner, after, digest},
+};
+use crate::{
+    channels::Notice,
+    demand::{Action, Demand, Numbers, Subject},
+    store::{Effect, EffectState, Payload, Phase},
+};
+
+/// The `source` of what the planner itself reports.
+const OWN: &str = "alerter";
+
+impl Planner {
+    /// A demand for a notice fires: planned once, whatever re-fires.
+    pub(super) fn notice_fires(&mut self, id: &str, demand: Demand, now: Timestamp, changes: &mut Changes) {
+        if self.notices.get(id).is_some_and(|known| known.starts_at == demand.starts_at) {
+            return;
+        }
+        changes.rows.push(Row {
+            kind: "demand",
+            key: id.to_owned(),
+            body: serde_json::to_string(&demand).ok(),
+        });
+        self.plan_notice(id, &demand, None, now, changes);
+        self.notices.insert(id.to_owned(), demand);
+    }
+
+    /// It ended on a successful evaluation without it, or by an explicit resolve.
+    pub(super) fn notice_ended(&mut self, id: &str, now: Timestamp, changes: &mut Changes) {
+        let Some(demand) = self.notices.remove(id) else { return };
+        changes.rows.push(Row { kind: "demand", key: id.to_owned(), body: None });
+        self.plan_notice(id, &demand, Some(now), now, changes);
+    }
+
+    /// A notice of the planner itself.
+    pub(super) fn own_notice(
+        &mut self,
+        key: &str,
+        name: &str,
+        summary: &str,
+        description: &str,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) {
+        let text = |pairs: [(&str, &str); 2]| -> Arc<BTreeMap<String, String>> {
+            Arc::new(pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+        };
+        let demand = Demand {
+            source: OWN.into(),
+            rule: name.into(),
+            action: Action::NotifyOperator,
+            subject: Subject::Other,
+            labels: text([("alertname", name), ("severity", "warning")]),
+            annotations: text([("summary", summary), ("description", description)]),
+            template: None,
+            closing_template: None,
+            numbers: Arc::new(Numbers::default()),
+            starts_at: now,
+            fingerprint: 0,
+        };
+        let id = digest(&format!("{OWN}/{key}"));
+        if !self.notices.contains_key(&id) {
+            self.notice_fires(&id, demand, now, changes);
+        }
+    }
+
+    /// The end of a notice of the planner itself.
+    pub(super) fn own_notice_ended(&mut self, key: &str, now: Timestamp, changes: &mut Changes) {
+        self.notice_ended(&digest(&format!("{OWN}/{key}")), now, changes);
+    }
+
+    /// The evidence knows the connection under another user than the alert says: nothing is done for it,
+    /// and operators hear.
+    pub(super) fn mismatch(
+        &mut self,
+        connection: &Arc<str>,
+        rule: &str,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) {
+        self.own_notice(
+            &format!("mismatch/{connection}"),
+            "BasiqAlerterLabelMismatch",
+            "An alert names another user than the exporter knows for its connection",
+            &format!("Connection {connection}, rule {rule}: the alert's user_id is not the one of the evidence. Nothing is done for it; look at where the alert comes from."),
+            now,
+            changes,
+        );
+    }
+
+    fn plan_notice(
+        &mut self,
+        id: &str,
+        demand: &Demand,
+        ended: Option<Timestamp>,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) {
+        // The same notice again after its end is another one.
+        let episode = digest(&format!("{id}/{}", demand.starts_at.as_millisecond()));
+        let text = |name: &str| demand.annotations.get(name).cloned().unwrap_or_default();
+        let summary = if text("summary").is_empty() { demand.rule.to_string() } else { text("summary") };
+        for channel in self.settings.routes.operators.clone() {
+            let key = format!(
+                "{}/{}/{}/{}/{}/{channel}",
+                self.settings.environment,
+                &episode[..16],
+                Action::NotifyOperator.as_str(),
+                Phase::Notice.as_str(),
+                u8::from(ended.is_some()),
+            );
+            let effect = Effect {
+                key: key.clone(),
+                incidents: Vec::new(),
+                action: Action::NotifyOperator,
+                phase: Phase::Notice,
+                channel,
+                state: EffectState::Planned,
+                reason: if ended.is_some() {
+                    format!("{} has ended", demand.rule)
+                } else {
+                    format!("{} fires", demand.rule)
+                },
+                rule: demand.rule.to_string(),
+                due: now,
+                next_attempt: now,
+                expires: after(now, demand.numbers.lifetime.unwrap_or(self.settings.limits.lifetime_notice)),
+                attempts: 0,
+                marks: 0,
+                unknowns: 0,
+                created: now,
+                changed: now,
+                remote: None,
+                payload: Payload::Notice(Notice {
+                    key: episode.clone(),
+                    summary: summary.clone(),
+                    description: text("description"),
+                    labels: (*demand.labels).clone(),
+                    since: demand.starts_at,
+                    ended,
+                }),
+            };
+            changes.effect(&effect, now);
+            self.effects.insert(key, effect);
+        }
+    }
+}

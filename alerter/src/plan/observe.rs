@@ -1,0 +1,440 @@
+//! From evidence and demands to incidents: opening, changing, ending, continuing (behaviour, section 3).
+
+use std::sync::Arc;
+
+use daemon::Timestamp;
+
+use super::{
+    Changes, Row,
+    planner::{Planner, after, digest, share, since},
+};
+use crate::{
+    demand::{Action, Demand, Subject},
+    evidence::{Facts, Snapshot, State},
+    incidents::{Cause, Class, Incident, MessageState, Outage, Status, TicketState, key, reference},
+    store::{Effect, EffectState, Payload, Phase},
+};
+
+impl Planner {
+    /// Takes in a demand that fires. Its labels are claims: nothing follows before the evidence knows the
+    /// connection under that user.
+    pub(super) fn demand_fires(&mut self, demand: Demand, now: Timestamp, changes: &mut Changes) {
+        let id = demand_id(&demand);
+        let Subject::Connection { connection, .. } = &demand.subject else {
+            return self.notice_fires(&id, demand, now, changes);
+        };
+        if demand.action == Action::NotifyOperator {
+            return self.notice_fires(&id, demand, now, changes);
+        }
+        let connection = connection.clone();
+        let known = self.demands.entry(connection.clone()).or_default();
+        match known.iter_mut().find(|old| demand_id(old) == id) {
+            Some(old) if *old == demand => return,
+            Some(old) => *old = demand.clone(),
+            None => known.push(demand.clone()),
+        }
+        changes.rows.push(Row { kind: "demand", key: id, body: serde_json::to_string(&demand).ok() });
+        self.touched.insert(connection);
+    }
+
+    /// A rule no longer asks. What was planned for it stays as it is until evidence says otherwise: a
+    /// series that disappears is not a recovery.
+    pub(super) fn demand_ended(&mut self, demand: &Demand, now: Timestamp, changes: &mut Changes) {
+        let id = demand_id(demand);
+        match &demand.subject {
+            Subject::Connection { connection, .. } if demand.action != Action::NotifyOperator => {
+                if let Some(known) = self.demands.get_mut(connection) {
+                    known.retain(|old| demand_id(old) != id);
+                    if known.is_empty() {
+                        self.demands.remove(connection);
+                    }
+                    self.touched.insert(connection.clone());
+                    changes.rows.push(Row { kind: "demand", key: id, body: None });
+                }
+            }
+            Subject::Connection { .. } | Subject::Other => self.notice_ended(&id, now, changes),
+        }
+    }
+
+    /// Takes a newer look and finds the connections that it bears on.
+    pub(super) fn look(&mut self, snapshot: Arc<Snapshot>) {
+        let banks_changed = snapshot.connectors != self.snapshot.connectors;
+        for (connection, reference) in &self.current {
+            let Some(facts) = snapshot.connections.get(connection) else { continue };
+            let known =
+                self.incidents.get(reference).is_some_and(|incident| says_nothing_new(incident, facts));
+            if !known || (banks_changed && bank_changed(&self.snapshot, &snapshot, facts)) {
+                self.touched.insert(connection.clone());
+            }
+        }
+        for connection in self.demands.keys() {
+            if !self.current.contains_key(connection) && snapshot.connections.contains_key(connection) {
+                self.touched.insert(connection.clone());
+            }
+        }
+        self.snapshot = snapshot;
+    }
+
+    /// Brings the incident of one connection to what the evidence says.
+    pub(super) fn observe(&mut self, connection: &Arc<str>, now: Timestamp, changes: &mut Changes) {
+        let Some(facts) = self.snapshot.connections.get(connection).cloned() else { return };
+        let current = self.current.get(connection).and_then(|reference| self.incidents.remove(reference));
+        match (current, &facts.state) {
+            (None, State::Ended { .. }) => {}
+            (None, _) => self.open_if_asked(connection, &facts, now, changes),
+            (Some(mut incident), State::Ended { reason, at }) => {
+                let before = incident.clone();
+                if incident.is_open() && *at >= incident.failing_since {
+                    self.end(&mut incident, reason, *at, now, changes);
+                }
+                self.put_back(before, incident, now, changes);
+            }
+            (Some(mut incident), State::Failing { .. } | State::Stale { .. }) => {
+                let before = incident.clone();
+                if let Status::Ended { at, .. } = incident.status {
+                    let failing = Failing::of(&facts.state, incident.last_failure);
+                    if failing.last <= at {
+                        // The evidence still shows what was before the end.
+                    } else if since(failing.since.max(at), at) <= self.settings.limits.reopen {
+                        self.reopen(&mut incident, now, changes);
+                    } else {
+                        let reference: Arc<str> = incident.reference.as_str().into();
+                        self.due.set(&reference, None);
+                        self.current.remove(connection);
+                        return self.open_if_asked(connection, &facts, now, changes);
+                    }
+                }
+                if incident.is_open() {
+                    self.update(&mut incident, &facts, now, changes);
+                }
+                self.put_back(before, incident, now, changes);
+            }
+        }
+    }
+
+    fn open_if_asked(&mut self, connection: &Arc<str>, facts: &Facts, now: Timestamp, changes: &mut Changes) {
+        let Some(demands) = self.demands.get(connection) else { return };
+        let claimed = |demand: &Demand| match &demand.subject {
+            Subject::Connection { user, .. } => *user == facts.user,
+            Subject::Other => false,
+        };
+        if !demands.iter().any(claimed) {
+            let rule = demands.first().map(|demand| demand.rule.to_string()).unwrap_or_default();
+            return self.mismatch(connection, &rule, now, changes);
+        }
+        let incident = self.new_incident(connection, facts, now);
+        let why = incident.baseline.as_ref().map(|why| format!("; baseline: {why}")).unwrap_or_default();
+        changes.tell(
+            &incident.reference,
+            now,
+            "opened",
+            format!("fails since {} as {}{why}", incident.failing_since, incident.scenario),
+        );
+        changes.incidents.push(incident.clone());
+        let reference: Arc<str> = incident.reference.as_str().into();
+        self.current.insert(connection.clone(), reference.clone());
+        self.incidents.insert(reference, incident);
+    }
+
+    fn new_incident(&self, connection: &str, facts: &Facts, now: Timestamp) -> Incident {
+        let failing = Failing::of(&facts.state, now);
+        let mut name = key(&self.settings.environment, connection, failing.since);
+        while self.incidents.contains_key(reference(&name).as_str()) {
+            // Another connection's incident has the same fifty bits.
+            name.push('+');
+        }
+        let outage = Outage {
+            since: (self.snapshot.major_outage(&facts.institution, &facts.method) == Some(true))
+                .then_some(now),
+            ..Outage::default()
+        };
+        Incident {
+            reference: reference(&name),
+            key: name,
+            connection: connection.to_owned(),
+            user: facts.user.to_string(),
+            institution: facts.institution.to_string(),
+            institution_name: self.snapshot.institution_name(&facts.institution, &facts.method).to_string(),
+            method: facts.method.to_string(),
+            scenario: failing.scenario.to_string(),
+            class: Class::of(failing.scenario),
+            class_since: failing.since,
+            scenario_since: failing.since,
+            failing_since: failing.since,
+            last_failure: failing.last,
+            failed_jobs: failing.jobs,
+            opened: now,
+            changed: now,
+            status: Status::Open,
+            cause: if outage.since.is_some() { Cause::Bank } else { Cause::Connection },
+            baseline: self.baseline(failing.last, now),
+            muted: Vec::new(),
+            reopened: 0,
+            outage,
+            messages: Vec::new(),
+            planned: 0,
+            message_after: None,
+            deferred: None,
+            released: false,
+            attempts: Vec::new(),
+            dry_refreshes: 0,
+            refresh: None,
+            refresh_after: None,
+            withheld: None,
+            refresh_refused: None,
+            queued: failing.scenario == "retry-queued",
+            ticket: None,
+            hold: None,
+            done: None,
+        }
+    }
+
+    /// Why a connection that is seen failing for the first time is baseline, if it is.
+    fn baseline(&self, last_failure: Timestamp, now: Timestamp) -> Option<String> {
+        let limits = &self.settings.limits;
+        if !limits.baseline {
+            return None;
+        }
+        if after(last_failure, limits.baseline_before_birth) < self.born {
+            return Some(format!("its newest failure, {last_failure}, is from before this alerter's store"));
+        }
+        (since(now, last_failure) > limits.baseline_age)
+            .then(|| format!("its newest failure, {last_failure}, was old at the first sight"))
+    }
+
+    fn update(&mut self, incident: &mut Incident, facts: &Facts, now: Timestamp, changes: &mut Changes) {
+        if *facts.user != *incident.user {
+            let rule = "the evidence".to_owned();
+            return self.mismatch(&incident.connection.as_str().into(), &rule, now, changes);
+        }
+        let failing = Failing::of(&facts.state, incident.last_failure);
+        incident.institution_name =
+            self.snapshot.institution_name(&facts.institution, &facts.method).to_string();
+        incident.failing_since = failing.since;
+        incident.failed_jobs = failing.jobs;
+        self.outage(incident, facts, now, changes);
+        if failing.last > incident.last_failure {
+            incident.last_failure = failing.last;
+            let outside = incident.outage.since.is_none();
+            let open = incident.attempts.iter_mut().filter(|attempt| attempt.failed.is_none());
+            for attempt in open.filter(|attempt| outside && failing.last > attempt.at) {
+                attempt.failed = Some(failing.last);
+                let text = format!("the refresh's job {} failed as well", attempt.job);
+                changes.tell(&incident.reference, now, "retry-failed", text);
+            }
+        }
+        incident.queued |= failing.scenario == "retry-queued";
+        if *incident.scenario == *failing.scenario {
+            return;
+        }
+        let text = format!("now fails as {}, before as {}", failing.scenario, incident.scenario);
+        changes.tell(&incident.reference, now, "changed", text);
+        incident.scenario = failing.scenario.to_string();
+        incident.scenario_since = now;
+        let class = Class::of(failing.scenario);
+        if class != incident.class {
+            incident.class = class;
+            incident.class_since = now;
+            self.withdraw_messages(incident, "the failure is another one now", now, changes);
+        }
+    }
+
+    /// Starts and stops the time that counts for nothing.
+    fn outage(&self, incident: &mut Incident, facts: &Facts, now: Timestamp, changes: &mut Changes) {
+        let major = self.snapshot.major_outage(&facts.institution, &facts.method);
+        match (major, incident.outage.since) {
+            (Some(true), None) => {
+                incident.outage.since = Some(now);
+                incident.cause = Cause::Bank;
+                let text =
+                    format!("{} is in major outage: no refresh, no ticket until it lifts", facts.institution);
+                changes.tell(&incident.reference, now, "outage", text);
+            }
+            (Some(false), Some(began)) => {
+                let spread = self.settings.limits.outage_spread.mul_f64(share(&incident.reference));
+                incident.outage.since = None;
+                incident.outage.total += since(now, began);
+                incident.outage.restart = Some(after(now, spread));
+                incident.cause = Cause::Connection;
+                let text = format!("the outage of {} has lifted; waiting starts anew", facts.institution);
+                changes.tell(&incident.reference, now, "outage-lifted", text);
+            }
+            // Where nobody knows, what was known holds.
+            _ => {}
+        }
+    }
+
+    /// Ends an incident on positive evidence. `recovered` and `superseded` owe a message to those told;
+    /// other ends cancel what is pending and tell nobody.
+    fn end(
+        &mut self,
+        incident: &mut Incident,
+        reason: &str,
+        at: Timestamp,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) {
+        incident.status = Status::Ended { reason: reason.to_owned(), at };
+        incident.outage.since = None;
+        changes.tell(&incident.reference, now, "ended", format!("{reason} at {at}"));
+        self.withdraw_messages(incident, reason, now, changes);
+        self.withdraw_refresh(incident, reason, now, changes);
+        self.ticket_of_ended(incident, reason, at, now, changes);
+        if let Some(hold) = incident.hold.take() {
+            self.unhold(hold, &incident.reference, changes);
+        }
+        incident.deferred = None;
+    }
+
+    /// Takes the incident out of messages that are not sent yet; a message about nothing is cancelled.
+    pub(super) fn withdraw_messages(
+        &mut self,
+        incident: &mut Incident,
+        why: &str,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) {
+        let (pending, kept) = std::mem::take(&mut incident.messages)
+            .into_iter()
+            .partition(|message| message.state == MessageState::Pending);
+        incident.messages = kept;
+        for message in pending {
+            self.withdraw(&message.effect, &incident.reference, why, now, changes);
+        }
+    }
+
+    /// Takes one incident out of an effect; the effect of nobody is cancelled.
+    pub(super) fn withdraw(
+        &mut self,
+        effect: &str,
+        incident: &str,
+        why: &str,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) {
+        let Some(planned) = self.effects.get_mut(effect) else { return };
+        if planned.incidents.iter().any(|other| other != incident) {
+            return;
+        }
+        planned.state = EffectState::Cancelled;
+        planned.reason = why.to_owned();
+        planned.changed = now;
+        changes.effect(planned, now);
+        let withdrawn = self.effects.remove(effect);
+        if let Some(Effect { payload: Payload::Message(message), phase, .. }) = withdrawn
+            && phase != Phase::Closing
+        {
+            self.free_cooldown(&message.user, &message.template, changes);
+        }
+    }
+
+    /// A failure within 24 hours of the end continues the incident: same thread, same ticket.
+    fn reopen(&mut self, incident: &mut Incident, now: Timestamp, changes: &mut Changes) {
+        incident.status = Status::Open;
+        incident.reopened += 1;
+        incident.class_since = now;
+        incident.scenario_since = now;
+        changes.tell(&incident.reference, now, "reopened", "fails again within a day of its end".to_owned());
+        for message in &mut incident.messages {
+            if let (MessageState::Told { .. }, Some(closing)) = (&message.state, message.closing.take()) {
+                self.withdraw(&closing, &incident.reference, "it fails again", now, changes);
+            }
+        }
+        self.ticket_of_reopened(incident, now, changes);
+    }
+
+    fn withdraw_refresh(
+        &mut self,
+        incident: &mut Incident,
+        why: &str,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) {
+        if let Some(effect) = incident.refresh.take() {
+            self.withdraw(&effect, &incident.reference.clone(), why, now, changes);
+        }
+    }
+
+    /// Lets incidents of the baseline have their effects, longest failing first.
+    pub(super) fn release_baseline(
+        &mut self,
+        institution: Option<String>,
+        scenario: Option<String>,
+        number: Option<u32>,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) {
+        let mut chosen: Vec<(Timestamp, String)> = self
+            .incidents
+            .values()
+            .filter(|incident| incident.is_open() && incident.baseline.is_some())
+            .filter(|incident| institution.as_ref().is_none_or(|wanted| *wanted == incident.institution))
+            .filter(|incident| scenario.as_ref().is_none_or(|wanted| *wanted == incident.scenario))
+            .map(|incident| (incident.failing_since, incident.reference.clone()))
+            .collect();
+        chosen.sort();
+        chosen.truncate(number.map_or(usize::MAX, |number| number as usize));
+        for (_, reference) in chosen {
+            changes.tell(&reference, now, "released", "released from the baseline by hand".to_owned());
+            self.change(&reference, now, changes, |incident| incident.baseline = None);
+        }
+    }
+}
+
+/// What both kinds of trouble have in common.
+struct Failing<'a> {
+    scenario: &'a str,
+    since: Timestamp,
+    last: Timestamp,
+    jobs: u32,
+}
+
+impl<'a> Failing<'a> {
+    fn of(state: &'a State, last: Timestamp) -> Self {
+        match state {
+            State::Failing { scenario, failed_jobs, since, last_failure } => {
+                Self { scenario, since: *since, last: *last_failure, jobs: *failed_jobs }
+            }
+            State::Stale { since } => Self { scenario: "stale", since: *since, last: *since, jobs: 0 },
+            State::Ended { at, .. } => Self { scenario: "ended", since: *at, last, jobs: 0 },
+        }
+    }
+}
+
+fn says_nothing_new(incident: &Incident, facts: &Facts) -> bool {
+    match &facts.state {
+        State::Failing { scenario, failed_jobs, since, last_failure } => {
+            incident.is_open()
+                && **scenario == *incident.scenario
+                && *since == incident.failing_since
+                && *last_failure == incident.last_failure
+                && *failed_jobs == incident.failed_jobs
+                && *facts.user == *incident.user
+        }
+        State::Stale { since } => incident.is_open() && *since == incident.failing_since,
+        State::Ended { .. } => !incident.is_open(),
+    }
+}
+
+fn bank_changed(old: &Snapshot, new: &Snapshot, facts: &Facts) -> bool {
+    let bank = (facts.institution.clone(), facts.method.clone());
+    old.connectors.get(&bank) != new.connectors.get(&bank)
+}
+
+/// What tells demands apart: source, rule, label set and action.
+pub(super) fn demand_id(demand: &Demand) -> String {
+    digest(&format!(
+        "{}\u{1f}{}\u{1f}{:016x}\u{1f}{}",
+        demand.source,
+        demand.rule,
+        demand.fingerprint,
+        demand.action.as_str()
+    ))
+}
+
+impl TicketState {
+    /// Whether comments can be added.
+    pub(super) fn takes_comments(self) -> bool {
+        self == Self::Filed
+    }
+}

@@ -1,0 +1,195 @@
+//! What became of effects, and what follows for their incidents.
+
+use daemon::Timestamp;
+
+use super::{
+    Changes, Outcome,
+    planner::{Planner, after},
+};
+use crate::{
+    incidents::{Attempt, Message, MessageState, TicketState},
+    refresh::Refreshed,
+    store::{Effect, EffectState, Payload, Phase},
+};
+
+impl Planner {
+    /// Takes in what the outbox reports of one effect.
+    pub(super) fn take(&mut self, outcome: Outcome, now: Timestamp, changes: &mut Changes) {
+        let Outcome { mut effect, spoke_of, refreshed } = outcome;
+        if !effect.state.is_final() {
+            match self.effects.get_mut(&effect.key) {
+                Some(known) => *known = effect.clone(),
+                // It was cancelled while it was on its way, and was not taken: so it stays.
+                None => {
+                    effect.state = EffectState::Cancelled;
+                    effect.reason = format!("cancelled while it was on its way: {}", effect.reason);
+                }
+            }
+            return changes.effect(&effect, now);
+        }
+        changes.effect(&effect, now);
+        self.effects.remove(&effect.key);
+        match effect.phase {
+            Phase::Opening | Phase::GaveUp => self.message_ended(&effect, &spoke_of, now, changes),
+            Phase::Closing => self.closing_ended(&effect, &spoke_of, now, changes),
+            Phase::Refresh => self.refresh_ended(&effect, refreshed, now, changes),
+            Phase::Ticket => self.ticket_ended(&effect, now, changes),
+            Phase::Comment | Phase::Notice => {}
+        }
+        if effect.state == EffectState::Dead {
+            self.dead(&effect, now, changes);
+        }
+    }
+
+    fn message_ended(&mut self, effect: &Effect, spoke_of: &[String], now: Timestamp, changes: &mut Changes) {
+        let Payload::Message(message) = &effect.payload else { return };
+        let delivered = effect.state == EffectState::Delivered;
+        if !delivered && effect.state != EffectState::DryRun {
+            self.free_cooldown(&message.user, &message.template, changes);
+        }
+        let quiet = after(now, self.settings.limits.evidence_age);
+        for reference in &effect.incidents {
+            let state = match effect.state {
+                EffectState::Delivered if spoke_of.contains(reference) => {
+                    Some(MessageState::Told { at: now })
+                }
+                EffectState::DryRun => Some(MessageState::DryRun),
+                EffectState::Expired | EffectState::Dead | EffectState::Unreachable => {
+                    Some(MessageState::Failed { why: effect.reason.clone() })
+                }
+                // Not said after all: it may be said later, should it still hold.
+                _ => None,
+            };
+            self.change(reference, now, changes, |incident| {
+                let place = incident.messages.iter().position(|known| known.effect == effect.key);
+                match (state, place) {
+                    (Some(state), Some(place)) => incident.messages[place].state = state,
+                    // It was withdrawn while it was on its way, and was taken all the same.
+                    (Some(state @ MessageState::Told { .. }), None) => incident.messages.push(Message {
+                        phase: effect.phase,
+                        class: incident.class,
+                        template: message.template.clone(),
+                        closing_template: "ready".to_owned(),
+                        effect: effect.key.clone(),
+                        message_id: message.message_id.clone(),
+                        state,
+                        closing: None,
+                    }),
+                    (Some(_), None) => {}
+                    (None, _) => {
+                        incident.messages.retain(|known| known.effect != effect.key);
+                        incident.message_after = Some(quiet);
+                    }
+                }
+            });
+        }
+    }
+
+    fn closing_ended(&mut self, effect: &Effect, spoke_of: &[String], now: Timestamp, changes: &mut Changes) {
+        for reference in &effect.incidents {
+            let told = effect.state == EffectState::Delivered && spoke_of.contains(reference);
+            self.change(reference, now, changes, |incident| {
+                for message in &mut incident.messages {
+                    if message.closing.as_ref() != Some(&effect.key) {
+                        continue;
+                    }
+                    match effect.state {
+                        _ if told => message.state = MessageState::Closed { at: now },
+                        EffectState::Obsolete | EffectState::Cancelled | EffectState::Delivered => {
+                            message.closing = None;
+                        }
+                        // Expired, dead, unreachable, dry run: it stays owed and is not tried again.
+                        _ => {}
+                    }
+                }
+            });
+        }
+    }
+
+    fn refresh_ended(
+        &mut self,
+        effect: &Effect,
+        refreshed: Option<Refreshed>,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) {
+        let wait = after(now, self.settings.limits.retry_after);
+        for reference in &effect.incidents {
+            let refreshed = refreshed.clone();
+            self.change(reference, now, changes, |incident| {
+                if incident.refresh.as_ref() == Some(&effect.key) {
+                    incident.refresh = None;
+                }
+                match (effect.state, refreshed) {
+                    (EffectState::Delivered, Some(Refreshed::Started { job })) => {
+                        incident.attempts.push(Attempt { at: now, job, failed: None });
+                        incident.withheld = None;
+                    }
+                    (EffectState::Delivered, Some(Refreshed::Existing { job })) => {
+                        incident.withheld =
+                            Some(format!("job {job} of this connection runs or is queued already"));
+                        incident.refresh_after = Some(wait);
+                    }
+                    (EffectState::Delivered, Some(Refreshed::Withheld { why })) => {
+                        incident.withheld = Some(why);
+                        incident.refresh_after = Some(wait);
+                    }
+                    (EffectState::Delivered, Some(Refreshed::Refused { why })) => {
+                        incident.refresh_refused = Some(why);
+                    }
+                    (EffectState::DryRun, _) => {
+                        incident.dry_refreshes += 1;
+                        incident.refresh_after = Some(wait);
+                    }
+                    (EffectState::Dead, _) => incident.refresh_refused = Some(effect.reason.clone()),
+                    // Planned anew if it is still wanted.
+                    (EffectState::Expired, _) => incident.refresh_after = Some(now),
+                    _ => incident.refresh_after = Some(wait),
+                }
+            });
+        }
+    }
+
+    fn ticket_ended(&mut self, effect: &Effect, now: Timestamp, changes: &mut Changes) {
+        if let (EffectState::Delivered, Some(remote)) = (effect.state, &effect.remote) {
+            self.storm_filed(&effect.key, remote, changes);
+        }
+        let members: Vec<String> = self
+            .incidents
+            .values()
+            .filter(|incident| incident.ticket.as_ref().is_some_and(|link| link.effect == effect.key))
+            .map(|incident| incident.reference.clone())
+            .collect();
+        for reference in members {
+            self.change(&reference, now, changes, |incident| {
+                let Some(link) = &mut incident.ticket else { return };
+                match effect.state {
+                    EffectState::Delivered => {
+                        link.state = TicketState::Filed;
+                        link.remote.clone_from(&effect.remote);
+                    }
+                    EffectState::DryRun => link.state = TicketState::DryRun,
+                    EffectState::Obsolete | EffectState::Cancelled => incident.ticket = None,
+                    _ => link.state = TicketState::Failed,
+                }
+            });
+        }
+    }
+
+    fn dead(&mut self, effect: &Effect, now: Timestamp, changes: &mut Changes) {
+        if effect.phase == Phase::Notice {
+            return;
+        }
+        self.own_notice(
+            &format!("dead/{}/{}", effect.channel, effect.phase.as_str()),
+            "BasiqAlerterDeadEffects",
+            &format!("{} through {} will never be taken", effect.phase.as_str(), effect.channel),
+            &format!(
+                "{}: {}. `basiq-alerter outbox list --state dead` shows all of them.",
+                effect.key, effect.reason
+            ),
+            now,
+            changes,
+        );
+    }
+}

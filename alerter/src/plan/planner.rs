@@ -1,0 +1,407 @@
+//! The planner: what is open, what is due, and one step of it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use daemon::Timestamp;
+use jiff::SignedDuration;
+use sha2::{Digest, Sha256};
+
+use super::{
+    Changes, Command, Input, Limits, Pause, Person, Row, Saved,
+    holds::Hold,
+    messages::Ready,
+    tickets::{Group, ReadyTicket, Storm},
+    wheel::Wheel,
+};
+use crate::{
+    config::{Actions, Mode, Routes},
+    demand::{Action, Demand, Subject},
+    evidence::Snapshot,
+    incidents::Incident,
+    store::Effect,
+};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// The settings of a planner.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Part of every key.
+    pub environment: String,
+    /// Times and bounds.
+    pub limits: Limits,
+    /// The switches.
+    pub actions: Actions,
+    /// The channels' names.
+    pub routes: Routes,
+}
+
+/// Decides what to do. Holds what is open; reads no clock and does no I/O.
+#[derive(Debug)]
+pub struct Planner {
+    pub(super) settings: Settings,
+    pub(super) born: Timestamp,
+    pub(super) snapshot: Arc<Snapshot>,
+    /// By reference: open incidents, and ended ones that may be continued or owe a message.
+    pub(super) incidents: HashMap<Arc<str>, Incident>,
+    /// The incident that a connection's alerts belong to.
+    pub(super) current: HashMap<Arc<str>, Arc<str>>,
+    /// Demands that fire, by connection.
+    pub(super) demands: HashMap<Arc<str>, Vec<Demand>>,
+    /// Effects that are not final.
+    pub(super) effects: HashMap<String, Effect>,
+    pub(super) due: Wheel,
+    /// Connections to look at in this step.
+    pub(super) touched: BTreeSet<Arc<str>>,
+    pub(super) people: HashMap<String, (Person, Timestamp)>,
+    /// Users whose person was asked for, with their connections.
+    pub(super) asked: HashMap<String, BTreeSet<Arc<str>>>,
+    /// Until when a person is left in peace, by person and template.
+    pub(super) cooldowns: BTreeMap<(String, String), Timestamp>,
+    pub(super) pauses: BTreeSet<Pause>,
+    pub(super) holds: BTreeMap<u64, Hold>,
+    /// Openings of the last hour: when, rule, institution.
+    pub(super) openings: VecDeque<(Timestamp, String, String)>,
+    /// Incidents whose ticket is due but settles.
+    pub(super) settling: HashMap<Group, BTreeSet<Arc<str>>>,
+    pub(super) storms: BTreeMap<String, Storm>,
+    /// Notices that are open, by key.
+    pub(super) notices: BTreeMap<String, Demand>,
+    pub(super) ready: Vec<Ready>,
+    pub(super) ready_tickets: Vec<ReadyTicket>,
+}
+
+impl Planner {
+    /// A planner that goes on from what the store holds.
+    ///
+    /// # Errors
+    /// A row that this version cannot read, as `kind key: why`.
+    pub fn load(settings: Settings, saved: Saved) -> Result<Self, String> {
+        let mut planner = Self {
+            settings,
+            born: saved.born,
+            snapshot: Arc::default(),
+            incidents: HashMap::new(),
+            current: HashMap::new(),
+            demands: HashMap::new(),
+            effects: HashMap::new(),
+            due: Wheel::default(),
+            touched: BTreeSet::new(),
+            people: HashMap::new(),
+            asked: HashMap::new(),
+            cooldowns: BTreeMap::new(),
+            pauses: BTreeSet::new(),
+            holds: BTreeMap::new(),
+            openings: VecDeque::new(),
+            settling: HashMap::new(),
+            storms: BTreeMap::new(),
+            notices: BTreeMap::new(),
+            ready: Vec::new(),
+            ready_tickets: Vec::new(),
+        };
+        for (kind, key, body) in saved.rows {
+            planner.load_row(&kind, &key, &body).map_err(|why| format!("{kind} {key}: {why}"))?;
+        }
+        let mut incidents = saved.incidents;
+        incidents.sort_by_key(|incident| incident.opened);
+        for incident in incidents {
+            let reference: Arc<str> = incident.reference.as_str().into();
+            let connection: Arc<str> = incident.connection.as_str().into();
+            planner.touched.insert(connection.clone());
+            planner.remember_openings(&incident);
+            planner.current.insert(connection, reference.clone());
+            planner.incidents.insert(reference, incident);
+        }
+        planner.effects = saved.effects.into_iter().map(|effect| (effect.key.clone(), effect)).collect();
+        Ok(planner)
+    }
+
+    fn load_row(&mut self, kind: &str, key: &str, body: &str) -> Result<(), serde_json::Error> {
+        match kind {
+            "demand" => {
+                let demand: Demand = serde_json::from_str(body)?;
+                match &demand.subject {
+                    Subject::Connection { connection, .. } if demand.action != Action::NotifyOperator => {
+                        self.touched.insert(connection.clone());
+                        self.demands.entry(connection.clone()).or_default().push(demand);
+                    }
+                    Subject::Connection { .. } | Subject::Other => {
+                        self.notices.insert(key.to_owned(), demand);
+                    }
+                }
+            }
+            "cooldown" => {
+                let (person, template, until): (String, String, Timestamp) = serde_json::from_str(body)?;
+                self.cooldowns.insert((person, template), until);
+            }
+            "storm" => {
+                self.storms.insert(key.to_owned(), serde_json::from_str(body)?);
+            }
+            "hold" => {
+                let hold: Hold = serde_json::from_str(body)?;
+                self.holds.insert(hold.number, hold);
+            }
+            "pause" => {
+                self.pauses.insert(serde_json::from_str(body)?);
+            }
+            // A kind of a later version is left alone.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// When the next step is due even if nothing happens; `None` if never.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.due.next()
+    }
+
+    /// What is paused.
+    pub fn pauses(&self) -> &BTreeSet<Pause> {
+        &self.pauses
+    }
+
+    /// Incidents in memory: open ones, and ended ones that may be continued.
+    pub fn incidents(&self) -> impl Iterator<Item = &Incident> {
+        self.incidents.values()
+    }
+
+    /// What is held back until a person decides.
+    pub fn holds(&self) -> impl Iterator<Item = &Hold> {
+        self.holds.values()
+    }
+
+    /// One step: takes in what happened and decides. The cost follows what changed and what is due.
+    pub fn step(&mut self, now: Timestamp, input: Input) -> Changes {
+        let mut changes = Changes::default();
+        for command in input.commands {
+            self.obey(command, now, &mut changes);
+        }
+        for demand in input.ended {
+            self.demand_ended(&demand, now, &mut changes);
+        }
+        for demand in input.firing {
+            self.demand_fires(demand, now, &mut changes);
+        }
+        if let Some(snapshot) = input.snapshot {
+            self.look(snapshot);
+        }
+        for outcome in input.outcomes {
+            self.take(outcome, now, &mut changes);
+        }
+        for (user, person) in input.people {
+            self.people.insert(user.clone(), (person, now));
+            self.touched.extend(self.asked.remove(&user).unwrap_or_default());
+        }
+        for reference in self.due.pop(now) {
+            if let Some(incident) = self.incidents.get(&reference) {
+                self.touched.insert(incident.connection.as_str().into());
+            }
+        }
+        // What the groups below decide may touch connections again, so that their next time is known.
+        for _ in 0..3 {
+            let touched = std::mem::take(&mut self.touched);
+            if touched.is_empty() {
+                break;
+            }
+            for connection in touched {
+                self.consider(&connection, now, &mut changes);
+            }
+            self.plan_messages(now, &mut changes);
+            self.plan_tickets(now, &mut changes);
+        }
+        self.plan_storm_comments(now, &mut changes);
+        self.forget_old(now, &mut changes);
+        changes.dedup();
+        changes
+    }
+
+    /// Looks at one connection: what the evidence says, and what is due.
+    fn consider(&mut self, connection: &Arc<str>, now: Timestamp, changes: &mut Changes) {
+        self.observe(connection, now, changes);
+        let Some(reference) = self.current.get(connection).cloned() else { return };
+        let Some(mut incident) = self.incidents.remove(&reference) else { return };
+        let before = incident.clone();
+        let mut next = Next::default();
+        self.decide_message(&mut incident, now, &mut next, changes);
+        self.decide_closing(&mut incident, now, &mut next, changes);
+        self.decide_refresh(&mut incident, now, &mut next, changes);
+        self.decide_ticket(&mut incident, now, &mut next, changes);
+        let forget = self.forget_at(&incident);
+        if forget.is_some_and(|at| at <= now) {
+            self.due.set(&reference, None);
+            self.current.remove(connection);
+            if incident != before {
+                changes.incidents.push(incident);
+            }
+            return;
+        }
+        next.at(forget);
+        self.due.set(&reference, next.0);
+        self.put_back(before, incident, now, changes);
+    }
+
+    /// Puts an incident back that was taken out to be changed, and reports it if it was.
+    pub(super) fn put_back(
+        &mut self,
+        before: Incident,
+        mut after: Incident,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) {
+        if after != before {
+            after.changed = now;
+            changes.incidents.push(after.clone());
+        }
+        self.incidents.insert(after.reference.as_str().into(), after);
+    }
+
+    /// Changes one incident and reports it if it changed.
+    pub(super) fn change(
+        &mut self,
+        reference: &str,
+        now: Timestamp,
+        changes: &mut Changes,
+        change: impl FnOnce(&mut Incident),
+    ) {
+        let Some(mut incident) = self.incidents.remove(reference) else { return };
+        let before = incident.clone();
+        change(&mut incident);
+        self.touched.insert(incident.connection.as_str().into());
+        self.put_back(before, incident, now, changes);
+    }
+
+    /// The demand of this action that fits the incident as the evidence shows it: the user is the same,
+    /// and the rule spoke of the same class. The youngest, should there be several.
+    pub(super) fn demand(&self, incident: &Incident, action: Action) -> Option<&Demand> {
+        self.demands
+            .get(incident.connection.as_str())?
+            .iter()
+            .filter(|demand| demand.action == action && fits(demand, incident))
+            .max_by_key(|demand| (demand.starts_at, demand.rule.clone()))
+    }
+
+    /// Whether nothing may be planned for this action and incident, and why.
+    pub(super) fn withheld(&self, action: Action, rule: &str, incident: &Incident) -> bool {
+        self.settings.actions.mode(action) == Mode::Off
+            || incident.baseline.is_some()
+            || incident.muted.contains(&action)
+            || self.paused(action, rule, &incident.institution, &incident.user)
+    }
+
+    /// Whether a pause covers this.
+    pub(super) fn paused(&self, action: Action, rule: &str, institution: &str, user: &str) -> bool {
+        self.pauses.iter().any(|pause| pause.covers(action, rule, institution, user))
+    }
+
+    /// Ended incidents leave memory once they can neither be continued nor owe a message.
+    fn forget_at(&self, incident: &Incident) -> Option<Timestamp> {
+        match &incident.status {
+            crate::incidents::Status::Ended { at, .. } => {
+                Some(after(*at, self.settings.limits.reopen.max(self.settings.limits.lifetime_ready)))
+            }
+            crate::incidents::Status::Open => None,
+        }
+    }
+
+    /// Lets go of what no longer bounds anything.
+    fn forget_old(&mut self, now: Timestamp, changes: &mut Changes) {
+        while self.openings.front().is_some_and(|(at, ..)| since(now, *at) >= HOUR) {
+            self.openings.pop_front();
+        }
+        let over: Vec<_> = self
+            .cooldowns
+            .iter()
+            .filter(|(_, until)| **until <= now)
+            .map(|(key, _)| key.clone())
+            .take(1000)
+            .collect();
+        for key in over {
+            changes.rows.push(Row {
+                kind: "cooldown",
+                key: digest(&format!("{}/{}", key.0, key.1)),
+                body: None,
+            });
+            self.cooldowns.remove(&key);
+        }
+    }
+
+    fn obey(&mut self, command: Command, now: Timestamp, changes: &mut Changes) {
+        match command {
+            Command::Pause(pause) => {
+                changes.rows.push(pause_row(&pause, true));
+                self.pauses.insert(pause);
+            }
+            Command::Resume(pause) => {
+                changes.rows.push(pause_row(&pause, false));
+                self.pauses.remove(&pause);
+                self.touched.extend(self.current.keys().cloned());
+            }
+            Command::Done { connection } => {
+                if let Some(reference) = self.current.get(connection.as_str()).cloned() {
+                    changes.tell(&reference, now, "done", "the user says that it is dealt with".to_owned());
+                    self.change(&reference, now, changes, |incident| incident.done = Some(now));
+                }
+            }
+            Command::Release { hold } => self.release(hold, now, changes),
+            Command::Discard { hold } => self.discard(hold, now, changes),
+            Command::ReleaseBaseline { institution, scenario, number } => {
+                self.release_baseline(institution, scenario, number, now, changes);
+            }
+            Command::TicketClosed { incident, wont_fix } => {
+                self.ticket_closed(&incident, wont_fix, now, changes);
+            }
+        }
+    }
+}
+
+fn fits(demand: &Demand, incident: &Incident) -> bool {
+    let Subject::Connection { user, .. } = &demand.subject else { return false };
+    let class = demand.labels.get("scenario").map(|scenario| crate::incidents::Class::of(scenario));
+    **user == *incident.user && class.is_none_or(|class| class == incident.class)
+}
+
+fn pause_row(pause: &Pause, on: bool) -> Row {
+    let body = serde_json::to_string(pause).unwrap_or_default();
+    Row { kind: "pause", key: body.clone(), body: on.then_some(body) }
+}
+
+/// The earliest of several times.
+#[derive(Default)]
+pub(super) struct Next(pub(super) Option<Timestamp>);
+
+impl Next {
+    pub(super) fn at(&mut self, time: Option<Timestamp>) {
+        self.0 = match (self.0, time) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+    }
+}
+
+/// `time + duration`, at most the end of time.
+pub(crate) fn after(time: Timestamp, duration: Duration) -> Timestamp {
+    SignedDuration::try_from(duration)
+        .ok()
+        .and_then(|duration| time.checked_add(duration).ok())
+        .unwrap_or(Timestamp::MAX)
+}
+
+/// How long before `now` that was; nothing if it is yet to come.
+pub(crate) fn since(now: Timestamp, then: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(then)).unwrap_or_default()
+}
+
+/// Lower-case hex of a hash of `text`, 32 digits.
+pub(crate) fn digest(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A stable point of `0..1` for spreading things out.
+pub(crate) fn share(text: &str) -> f64 {
+    let hash = Sha256::digest(text.as_bytes());
+    f64::from(u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]])) / f64::from(u32::MAX)
+}

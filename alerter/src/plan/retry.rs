@@ -1,0 +1,98 @@
+//! Trying again: when a refresh may be asked for (behaviour, section 6).
+
+use daemon::Timestamp;
+
+use super::{
+    Changes,
+    planner::{Next, Planner, after},
+};
+use crate::{
+    demand::Action,
+    incidents::{Class, Incident},
+    store::{Effect, EffectState, Payload, Phase},
+};
+
+impl Planner {
+    /// Plans a refresh that is due, or says when it will be.
+    pub(super) fn decide_refresh(
+        &mut self,
+        incident: &mut Incident,
+        now: Timestamp,
+        next: &mut Next,
+        changes: &mut Changes,
+    ) {
+        if !incident.is_open() || incident.refresh.is_some() || incident.refresh_refused.is_some() {
+            return;
+        }
+        if incident.outage.since.is_some() {
+            return;
+        }
+        let (rule, due, lifetime) = match self.done_refresh(incident) {
+            Some(due) => ("done".to_owned(), due, None),
+            None => match self.retry(incident) {
+                Some(due) => due,
+                None => return,
+            },
+        };
+        if self.withheld(Action::RefreshConnection, &rule, incident) {
+            return;
+        }
+        let due = incident.refresh_after.map_or(due, |quiet| due.max(quiet));
+        if due > now {
+            return next.at(Some(due));
+        }
+        incident.done = None;
+        let effect = Effect {
+            key: self.effect_key(incident, Action::RefreshConnection, Phase::Refresh),
+            incidents: vec![incident.reference.clone()],
+            action: Action::RefreshConnection,
+            phase: Phase::Refresh,
+            channel: "basiq".to_owned(),
+            state: EffectState::Planned,
+            reason: format!("{rule}: attempt {} of the incident", incident.attempts.len() + 1),
+            rule,
+            due,
+            next_attempt: now,
+            expires: after(now, lifetime.unwrap_or(self.settings.limits.lifetime_refresh)),
+            attempts: 0,
+            marks: 0,
+            unknowns: 0,
+            created: now,
+            changed: now,
+            remote: None,
+            payload: Payload::Refresh {
+                user: incident.user.clone(),
+                connection: incident.connection.clone(),
+            },
+        };
+        incident.planned += 1;
+        incident.refresh = Some(effect.key.clone());
+        changes.effect(&effect, now);
+        self.effects.insert(effect.key.clone(), effect);
+    }
+
+    /// For a pop-up of the bank, one refresh follows the word that it is dealt with.
+    fn done_refresh(&self, incident: &Incident) -> Option<Timestamp> {
+        incident.done.filter(|_| incident.class == Class::BankAction)
+    }
+
+    /// The rule, time and lifetime of the next retry, if there is one: some minutes after the newest
+    /// failure, as often as the rule allows, and never while the last one's job has not ended.
+    fn retry(&self, incident: &Incident) -> Option<(String, Timestamp, Option<std::time::Duration>)> {
+        let limits = &self.settings.limits;
+        let waits_for_basiq = matches!(incident.scenario.as_str(), "retry-queued" | "retry-expired");
+        if !incident.class.refreshable() || waits_for_basiq {
+            return None;
+        }
+        let demand = self.demand(incident, Action::RefreshConnection)?;
+        let max = demand.numbers.retry_max.unwrap_or(limits.retry_max) as usize;
+        let spent = incident.attempts.len() + incident.dry_refreshes as usize;
+        let running = incident.attempts.last().is_some_and(|attempt| incident.last_failure <= attempt.at);
+        if spent >= max || running {
+            return None;
+        }
+        let wait = demand.numbers.retry_after.unwrap_or(limits.retry_after);
+        let from = incident.outage.restart.map_or(incident.last_failure, |at| at.max(incident.last_failure));
+        Some((demand.rule.to_string(), after(from, wait), demand.numbers.lifetime))
+    }
+}

@@ -1,0 +1,261 @@
+//! What the daemon commits, in statements of some hundred rows.
+
+use async_trait::async_trait;
+use daemon::{Secret, Timestamp};
+use sqlx::{QueryBuilder, Sqlite as Dialect, Transaction};
+
+use super::{Sqlite, decode_effect, decode_incident};
+use crate::{
+    incidents::Incident,
+    plan::{Changes, Command, Saved},
+    store::{Batch, Effect, EffectState, Payload, Read, Store, StoreError, TimelineEntry},
+};
+
+/// Rows a statement: beyond this nothing is gained, and SQLite bounds the number of parameters.
+const ROWS: usize = 200;
+
+/// Ended incidents are given to the planner for so long: they may be continued or owe a message.
+const LOOK_BACK_MS: i64 = 4 * 86_400_000;
+
+type Tx = Transaction<'static, Dialect>;
+
+#[async_trait]
+impl Store for Sqlite {
+    async fn load(&self, now: Timestamp) -> Result<Saved, StoreError> {
+        let bodies: Vec<String> =
+            sqlx::query_scalar("SELECT body FROM incidents WHERE open = 1 OR changed >= $1")
+                .bind(now.as_millisecond() - LOOK_BACK_MS)
+                .fetch_all(&self.writer)
+                .await?;
+        let unfinished: Vec<(String, String, u32)> = sqlx::query_as(
+            "SELECT body, state, marks FROM effects WHERE state IN ('planned', 'deferred', 'held', 'attempting', 'unknown')",
+        )
+        .fetch_all(&self.writer)
+        .await?;
+        let mut effects = Vec::with_capacity(unfinished.len());
+        for (body, state, marks) in unfinished {
+            let mut effect = decode_effect(&body, &state)?;
+            effect.marks = marks;
+            if effect.state == EffectState::Attempting {
+                effect.state = EffectState::Unknown;
+                effect.reason = "the alerter ended while it was attempted".to_owned();
+                effect.changed = now;
+                effect.unknowns += 1;
+            }
+            effects.push(effect);
+        }
+        Ok(Saved {
+            born: self.born().await?,
+            incidents: bodies.iter().map(|body| decode_incident(body)).collect::<Result<_, _>>()?,
+            effects,
+            rows: sqlx::query_as("SELECT kind, key, body FROM planner").fetch_all(&self.writer).await?,
+        })
+    }
+
+    async fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+        let mut tx = self.writer.begin().await?;
+        let Changes { incidents, effects, timeline, rows, unresolved: _ } = &batch.changes;
+        write_incidents(&mut tx, incidents).await?;
+        write_effects(&mut tx, effects, batch.at).await?;
+        write_timeline(&mut tx, timeline).await?;
+        write_rows(&mut tx, rows).await?;
+        for (source, state) in &batch.state {
+            write_state(&mut tx, source, state).await?;
+        }
+        for id in &batch.obeyed {
+            sqlx::query("DELETE FROM commands WHERE id = $1").bind(id).execute(&mut *tx).await?;
+        }
+        for (person, code) in &batch.suppressed {
+            sqlx::query("INSERT OR REPLACE INTO suppressions (person, code, at) VALUES ($1, $2, $3)")
+                .bind(person)
+                .bind(code)
+                .bind(batch.at.as_millisecond())
+                .execute(&mut *tx)
+                .await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn attempting(&self, keys: &[String]) -> Result<Vec<String>, StoreError> {
+        let mut marked = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(ROWS) {
+            let mut query = QueryBuilder::<Dialect>::new(
+                "UPDATE effects SET state = 'attempting', marks = marks + 1 WHERE key IN (",
+            );
+            let mut list = query.separated(", ");
+            for key in keys {
+                list.push_bind(key.clone());
+            }
+            query.push(") AND state IN ('planned', 'deferred', 'unknown') RETURNING key");
+            marked.extend(query.build_query_scalar::<String>().fetch_all(&self.writer).await?);
+        }
+        Ok(marked)
+    }
+
+    async fn ask(&self, command: &Command, now: Timestamp) -> Result<(), StoreError> {
+        let body = serde_json::to_string(command)
+            .map_err(|error| StoreError::Unreadable { table: "commands", why: error.to_string() })?;
+        sqlx::query("INSERT INTO commands (at, body) VALUES ($1, $2)")
+            .bind(now.as_millisecond())
+            .bind(body)
+            .execute(&self.writer)
+            .await?;
+        Ok(())
+    }
+
+    async fn asked(&self) -> Result<Vec<(i64, Command)>, StoreError> {
+        let rows: Vec<(i64, String)> = sqlx::query_as("SELECT id, body FROM commands ORDER BY id LIMIT 1000")
+            .fetch_all(&self.readers)
+            .await?;
+        rows.into_iter()
+            .map(|(id, body)| {
+                let command = serde_json::from_str(&body)
+                    .map_err(|error| StoreError::Unreadable { table: "commands", why: error.to_string() })?;
+                Ok((id, command))
+            })
+            .collect()
+    }
+
+    async fn suppressed(&self, person: &str) -> Result<Option<String>, StoreError> {
+        let query = sqlx::query_scalar("SELECT code FROM suppressions WHERE person = $1").bind(person);
+        Ok(query.fetch_optional(&self.readers).await?)
+    }
+
+    async fn salt(&self) -> Result<Secret, StoreError> {
+        Ok(Secret::new(self.meta("salt").await?))
+    }
+}
+
+async fn write_incidents(tx: &mut Tx, incidents: &[Incident]) -> Result<(), StoreError> {
+    for incidents in incidents.chunks(ROWS) {
+        let mut query = QueryBuilder::<Dialect>::new(
+            "INSERT OR REPLACE INTO incidents \
+             (reference, connection, user, institution, scenario, open, baseline, changed, body) ",
+        );
+        query.push_values(incidents, |mut row, incident| {
+            row.push_bind(incident.reference.clone())
+                .push_bind(incident.connection.clone())
+                .push_bind(incident.user.clone())
+                .push_bind(incident.institution.clone())
+                .push_bind(incident.scenario.clone())
+                .push_bind(i64::from(incident.is_open()))
+                .push_bind(i64::from(incident.baseline.is_some()))
+                .push_bind(incident.changed.as_millisecond())
+                .push_bind(json(incident));
+        });
+        query.build().execute(&mut **tx).await?;
+    }
+    Ok(())
+}
+
+async fn write_effects(tx: &mut Tx, effects: &[Effect], now: Timestamp) -> Result<(), StoreError> {
+    for effects in effects.chunks(ROWS) {
+        let mut query = QueryBuilder::<Dialect>::new(
+            "INSERT INTO effects (key, action, channel, state, marks, changed, body) ",
+        );
+        query.push_values(effects, |mut row, effect| {
+            row.push_bind(effect.key.clone())
+                .push_bind(effect.action.as_str())
+                .push_bind(effect.channel.clone())
+                .push_bind(effect.state.as_str())
+                .push_bind(i64::from(effect.marks))
+                .push_bind(effect.changed.as_millisecond())
+                .push_bind(json(effect));
+        });
+        query.push(
+            " ON CONFLICT (key) DO UPDATE SET action = excluded.action, channel = excluded.channel, \
+             state = excluded.state, marks = excluded.marks, changed = excluded.changed, body = excluded.body \
+             WHERE excluded.marks >= effects.marks",
+        );
+        query.build().execute(&mut **tx).await?;
+    }
+    let links: Vec<(&String, &String)> = effects
+        .iter()
+        .flat_map(|effect| effect.incidents.iter().map(move |incident| (incident, &effect.key)))
+        .collect();
+    for links in links.chunks(ROWS) {
+        let mut query =
+            QueryBuilder::<Dialect>::new("INSERT OR IGNORE INTO effect_incidents (incident, effect) ");
+        query.push_values(links, |mut row, (incident, effect)| {
+            row.push_bind((*incident).clone()).push_bind((*effect).clone());
+        });
+        query.build().execute(&mut **tx).await?;
+    }
+    for effect in effects {
+        let (Payload::Ticket { ticket, .. }, Some(remote)) = (&effect.payload, &effect.remote) else {
+            continue;
+        };
+        sqlx::query("INSERT OR IGNORE INTO tickets (key, desk, remote, created) VALUES ($1, $2, $3, $4)")
+            .bind(&ticket.key)
+            .bind(&effect.channel)
+            .bind(remote)
+            .bind(now.as_millisecond())
+            .execute(&mut **tx)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn write_timeline(tx: &mut Tx, entries: &[TimelineEntry]) -> Result<(), StoreError> {
+    for entries in entries.chunks(ROWS) {
+        let mut query =
+            QueryBuilder::<Dialect>::new("INSERT INTO timeline (incident, at, effect, what, text) ");
+        query.push_values(entries, |mut row, entry| {
+            row.push_bind(entry.incident.clone())
+                .push_bind(entry.at.as_millisecond())
+                .push_bind(entry.effect.clone())
+                .push_bind(entry.what.clone())
+                .push_bind(entry.text.clone());
+        });
+        query.build().execute(&mut **tx).await?;
+    }
+    Ok(())
+}
+
+async fn write_rows(tx: &mut Tx, rows: &[crate::plan::Row]) -> Result<(), StoreError> {
+    let (kept, gone): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.body.is_some());
+    for rows in kept.chunks(ROWS) {
+        let mut query = QueryBuilder::<Dialect>::new("INSERT OR REPLACE INTO planner (kind, key, body) ");
+        query.push_values(rows, |mut to, row| {
+            to.push_bind(row.kind).push_bind(row.key.clone()).push_bind(row.body.clone());
+        });
+        query.build().execute(&mut **tx).await?;
+    }
+    for rows in gone.chunks(ROWS) {
+        let mut query = QueryBuilder::<Dialect>::new("DELETE FROM planner WHERE (kind, key) IN ");
+        query.push_tuples(rows, |mut to, row| {
+            to.push_bind(row.kind).push_bind(row.key.clone());
+        });
+        query.build().execute(&mut **tx).await?;
+    }
+    Ok(())
+}
+
+async fn write_state(tx: &mut Tx, source: &str, state: &[crate::demand::StateRow]) -> Result<(), StoreError> {
+    let (kept, gone): (Vec<_>, Vec<_>) = state.iter().partition(|row| row.body.is_some());
+    for rows in kept.chunks(ROWS) {
+        let mut query =
+            QueryBuilder::<Dialect>::new("INSERT OR REPLACE INTO source_state (source, key, body) ");
+        query.push_values(rows, |mut to, row| {
+            to.push_bind(source.to_owned()).push_bind(row.key.clone()).push_bind(row.body.clone());
+        });
+        query.build().execute(&mut **tx).await?;
+    }
+    for rows in gone.chunks(ROWS) {
+        let mut query = QueryBuilder::<Dialect>::new("DELETE FROM source_state WHERE source = ");
+        query.push_bind(source.to_owned()).push(" AND key IN (");
+        let mut list = query.separated(", ");
+        for row in rows {
+            list.push_bind(row.key.clone());
+        }
+        query.push(")");
+        query.build().execute(&mut **tx).await?;
+    }
+    Ok(())
+}
+
+/// These types hold strings, numbers and lists only, which JSON always has a form for.
+fn json<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
