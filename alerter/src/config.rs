@@ -1,38 +1,142 @@
 //! `alerter.yml`, strict: unknown keys are refused.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::{Path, PathBuf};
 
+use daemon::Fatal;
 use serde::Deserialize;
 
-use crate::{demand::Action, plan::Limits};
+use crate::{
+    channels::{
+        contacts::ContactSource, desks::Desks, message::Sender, operators::OperatorChannels,
+        refresh::RefreshSettings, users::UserChannels,
+    },
+    demand::Action,
+    evidence::ExporterConfig,
+    outbox::Pace,
+    plan::Limits,
+    sources::SourcesConfig,
+};
 
-/// The whole file. Every section has defaults but the routes that what is switched on needs.
+/// The whole file. Every section has defaults.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Part of every key: `production`, `staging`, ….
     pub environment: String,
+    /// Basiq itself.
+    pub basiq: BasiqConfig,
     /// Where state is kept.
     pub store: StoreConfig,
     /// The exporters whose metrics are the evidence.
     pub exporters: Vec<ExporterConfig>,
+    /// Where demands come from.
+    pub sources: SourcesConfig,
     /// What each action may do.
     pub actions: Actions,
     /// Which channel, desk and operators' channels are used.
     pub routes: Routes,
+    /// Channels to users.
+    pub channels: UserChannels,
+    /// Support desks.
+    pub desks: Desks,
+    /// Channels to operators.
+    pub operators: OperatorChannels,
+    /// How users are reached.
+    pub contacts: ContactSource,
+    /// Who writes to customers.
+    pub sender: Sender,
+    /// A folder with templates of messages that replace the built-in ones.
+    pub templates: Option<PathBuf>,
+    /// Bounds of refreshing.
+    pub refresh: RefreshSettings,
     /// Times and bounds of `plan`.
     pub limits: Limits,
+    /// How fast each channel is used.
+    pub outbox: Pace,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
             environment: "production".into(),
+            basiq: BasiqConfig::default(),
             store: StoreConfig::default(),
             exporters: vec![ExporterConfig::default()],
+            sources: SourcesConfig::default(),
             actions: Actions::default(),
             routes: Routes::default(),
+            channels: UserChannels::default(),
+            desks: Desks::default(),
+            operators: OperatorChannels::default(),
+            contacts: ContactSource::default(),
+            sender: Sender::default(),
+            templates: None,
+            refresh: RefreshSettings::default(),
             limits: Limits::default(),
+            outbox: Pace::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the file, or takes the defaults where there is none.
+    ///
+    /// # Errors
+    /// The file cannot be read, or says what cannot work; with its place.
+    pub fn load(file: Option<&Path>) -> Result<Self, Fatal> {
+        let config = match file {
+            Some(file) => daemon::config::load(file)?,
+            None => Self::default(),
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), Fatal> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if self.environment.is_empty()
+            || self.environment.len() > 64
+            || !self.environment.chars().all(plain)
+        {
+            return Err(Fatal::settings(
+                "environment: 1 to 64 letters, digits, '-', '_' or '.'; it is part of every key",
+            ));
+        }
+        let missing = self.sender.missing();
+        if self.actions.notify_user == Mode::Live && !missing.is_empty() {
+            return Err(Fatal::settings(format!(
+                "actions.notify-user is live, but {} is not set; every message must name who sends it",
+                missing.join(" and ")
+            )));
+        }
+        if self.outbox.concurrency == 0 || !(self.outbox.rate > 0.0 && self.outbox.burst >= 1.0) {
+            return Err(Fatal::settings("outbox: concurrency and burst are at least 1, rate is above 0"));
+        }
+        Ok(())
+    }
+}
+
+/// Basiq's API.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BasiqConfig {
+    /// Its base address.
+    pub url: String,
+    /// The file with the API key. Without it, the environment's variable `BASIQ_API_KEY` holds the key.
+    pub api_key_file: Option<PathBuf>,
+    /// The requests a second of which the alerter uses a fifth.
+    pub requests_per_second: f64,
+    /// The requests a day of which the alerter uses a fifth.
+    pub requests_per_day: u64,
+}
+
+impl Default for BasiqConfig {
+    fn default() -> Self {
+        Self {
+            url: "https://au-api.basiq.io".to_owned(),
+            api_key_file: None,
+            requests_per_second: 5.0,
+            requests_per_day: 200_000,
         }
     }
 }
@@ -56,20 +160,6 @@ pub struct SqliteConfig {
 impl Default for SqliteConfig {
     fn default() -> Self {
         Self { path: "alerter.db".into() }
-    }
-}
-
-/// One exporter.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ExporterConfig {
-    /// Its base address, without `/metrics`.
-    pub url: String,
-}
-
-impl Default for ExporterConfig {
-    fn default() -> Self {
-        Self { url: "http://127.0.0.1:9765".into() }
     }
 }
 
@@ -121,7 +211,7 @@ impl Actions {
     }
 }
 
-/// Names of the channels that effects go through.
+/// Names of the channels that effects go through. Where one is not named, the only one there is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Routes {
@@ -129,55 +219,49 @@ pub struct Routes {
     pub user: Option<String>,
     /// A name under `desks`.
     pub desk: Option<String>,
-    /// Names under `operators`.
+    /// Names under `operators`; all of them where none is named.
     pub operators: Vec<String>,
-}
-
-/// Parses a duration as Prometheus writes them: `90s`, `15m`, `2h30m`, `7d`; `0` is allowed.
-///
-/// # Errors
-/// A sentence that says what was expected.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is no duration; write one as 90s, 15m, 2h30m or 7d");
-    if text == "0" {
-        return Ok(Duration::ZERO);
-    }
-    let (mut total, mut number, mut rest) = (Duration::ZERO, String::new(), text.chars().peekable());
-    while let Some(letter) = rest.next() {
-        if letter.is_ascii_digit() {
-            number.push(letter);
-            continue;
-        }
-        let unit = match letter {
-            'm' if rest.next_if_eq(&'s').is_some() => 1,
-            's' => 1_000,
-            'm' => 60_000,
-            'h' => 3_600_000,
-            'd' => 86_400_000,
-            'w' => 604_800_000,
-            'y' => 31_536_000_000,
-            _ => return Err(wrong()),
-        };
-        let count: u64 = number.parse().map_err(|_| wrong())?;
-        let part = count.checked_mul(unit).map(Duration::from_millis).ok_or_else(wrong)?;
-        total = total.checked_add(part).ok_or_else(wrong)?;
-        number.clear();
-    }
-    if number.is_empty() && !text.is_empty() { Ok(total) } else { Err(wrong()) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn read(text: &str) -> Result<Config, String> {
+        let config: Config = daemon::config::decode("alerter.yml", text).map_err(|error| error.to_string())?;
+        config.check().map_err(|error| error.to_string())?;
+        Ok(config)
+    }
+
     #[test]
-    fn durations_are_prometheus_durations() {
-        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("2h30m"), Ok(Duration::from_secs(9000)));
-        assert_eq!(duration("1500ms"), Ok(Duration::from_millis(1500)));
-        assert_eq!(duration("7d"), Ok(Duration::from_secs(604_800)));
-        for wrong in ["", "5", "m", "5x", "1h5", "99999999999999999999s"] {
-            assert!(duration(wrong).is_err(), "{wrong}");
+    fn an_empty_file_is_all_defaults_and_nothing_is_live() {
+        let config = read("").unwrap();
+        assert_eq!(config.environment, "production");
+        for action in [Action::NotifyUser, Action::FileTicket, Action::RefreshConnection] {
+            assert_eq!(config.actions.mode(action), Mode::DryRun);
         }
+        assert_eq!(config.limits, Limits::default());
+    }
+
+    #[test]
+    fn a_key_that_does_not_exist_is_refused_with_its_place() {
+        let error = read("environment: staging\nlimits:\n  colldown: 24h\n").unwrap_err();
+        assert!(error.starts_with("alerter.yml:3:") && error.contains("colldown"), "{error}");
+    }
+
+    #[test]
+    fn live_messages_need_a_sender() {
+        let error = read("actions: {notify-user: live}\n").unwrap_err();
+        assert!(error.contains("sender.legal_name"), "{error}");
+        read("actions: {notify-user: live}\nsender: {legal_name: Example Pty Ltd, contact: help@example.test}\n")
+            .unwrap();
+    }
+
+    #[test]
+    fn limits_are_durations_as_prometheus_writes_them() {
+        let config = read("limits: {settle: 1h30m, baseline: false}\n").unwrap();
+        assert_eq!(config.limits.settle.as_secs(), 5400);
+        assert!(!config.limits.baseline);
+        assert!(read("limits: {settle: 90}\n").is_err());
     }
 }

@@ -5,11 +5,14 @@
 //! alert state, incidents, effects and tickets · [`outbox`] does what was planned · [`channels`] how it
 //! is delivered · [`page`] for support staff.
 
+pub mod app;
 pub mod channels;
 pub mod config;
 pub mod demand;
+pub mod engine;
 pub mod evidence;
 pub mod incidents;
+pub mod metrics;
 pub mod outbox;
 pub mod page;
 pub mod plan;
@@ -17,3 +20,4 @@ pub mod refresh;
 pub mod rules;
 pub mod sources;
 pub mod store;
+pub mod tools;

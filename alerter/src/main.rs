@@ -1,2 +1,46 @@
 //! The `basiq-alerter` binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+use basiq_alerter::{app, config::Config, tools};
+use clap::{Parser, Subcommand};
+use daemon::{Context, Fatal, Flags};
+use tokio::net::TcpListener;
+
+/// Acts on alert rules about Basiq connections: messages to users, refreshes, tickets, notices.
+#[derive(Parser)]
+#[command(name = "basiq-alerter", version)]
+struct Cli {
+    #[command(flatten)]
+    flags: Flags,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the alerter (the default).
+    Run,
+    #[command(flatten)]
+    Tool(tools::Tool),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let flags = cli.flags.clone();
+    daemon::main("basiq-alerter", &flags, |context| start(cli, context))
+}
+
+async fn start(cli: Cli, context: Context) -> Result<(), Fatal> {
+    let Cli { flags, command } = cli;
+    let config = Config::load(flags.config_file.as_deref())?;
+    if let Some(Command::Tool(tool)) = command {
+        return tools::run(tool, &config, flags.config_file.as_deref(), &context.clock).await;
+    }
+    let web = web::WebConfig::load(flags.web_config_file.as_deref())?;
+    let address = flags.listen_address("127.0.0.1:9766").to_owned();
+    let listener = TcpListener::bind(&address).await.map_err(|error| {
+        Fatal::running(format!("cannot listen on {address}: {error}; choose another with --web.listen-address"))
+    })?;
+    app::run(config, app::Run { file: flags.config_file, listener, web }, context).await
+}

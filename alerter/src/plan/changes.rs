@@ -16,10 +16,8 @@ use crate::{
 /// Everything that happened since the last step.
 #[derive(Debug, Default)]
 pub struct Input {
-    /// Demands that fire.
-    pub firing: Vec<Demand>,
-    /// Demands that ended.
-    pub ended: Vec<Demand>,
+    /// What sources said, in the order in which they said it.
+    pub said: Vec<Said>,
     /// A newer look at the exporters.
     pub snapshot: Option<Arc<Snapshot>>,
     /// What became of effects.
@@ -28,6 +26,19 @@ pub struct Input {
     pub people: Vec<(String, Person)>,
     /// What people asked for.
     pub commands: Vec<Command>,
+    /// Persons whose address a relay says does not exist, with its code.
+    pub refused: Vec<(String, String)>,
+    /// Channels that are at fault, with what they said, or that work again.
+    pub circuits: Vec<(String, Option<String>)>,
+}
+
+/// What a source said at one time.
+#[derive(Debug, Default)]
+pub struct Said {
+    /// Demands that fire.
+    pub firing: Vec<Demand>,
+    /// Demands that ended.
+    pub ended: Vec<Demand>,
 }
 
 /// Who is behind a Basiq user.
@@ -137,6 +148,8 @@ pub struct Changes {
     pub timeline: Vec<TimelineEntry>,
     /// What else changed.
     pub rows: Vec<Row>,
+    /// Persons to suppress, with the relay's code.
+    pub suppressed: Vec<(String, String)>,
     /// Users whose person the planner must know before it can go on.
     pub unresolved: Vec<String>,
 }
@@ -148,6 +161,7 @@ impl Changes {
             && self.effects.is_empty()
             && self.timeline.is_empty()
             && self.rows.is_empty()
+            && self.suppressed.is_empty()
     }
 
     /// Keeps the last version of what changed several times in one step.

@@ -69,6 +69,10 @@ pub struct Limits {
     pub hold_institution: u32,
     /// Openings in an hour altogether before the rest is held.
     pub hold_all: u32,
+    /// Suppressions in an hour before suppressing stops.
+    pub suppress_hour: u32,
+    /// Suppressions as a share of the hour's recipients before suppressing stops.
+    pub suppress_share: f64,
     /// Connections of one institution, method and class that make one storm ticket.
     pub storm: u32,
     /// Connections whose details a storm ticket shows.
@@ -118,6 +122,8 @@ impl Default for Limits {
             hold_rule: 500,
             hold_institution: 500,
             hold_all: 1000,
+            suppress_hour: 20,
+            suppress_share: 0.02,
             storm: 10,
             storm_samples: 20,
             lifetime_refresh: seconds(15 * MINUTE),
@@ -134,10 +140,9 @@ impl Default for Limits {
 mod duration {
     use std::time::Duration;
 
-    use serde::{Deserialize, Deserializer, de::Error};
+    use serde::{Deserialize, Deserializer};
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-        let text = String::deserialize(from)?;
-        crate::config::duration(&text).map_err(D::Error::custom)
+        daemon::config::Duration::deserialize(from).map(Into::into)
     }
 }

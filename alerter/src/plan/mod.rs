@@ -12,8 +12,8 @@ mod retry;
 mod tickets;
 mod wheel;
 
-pub use changes::{Changes, Command, Input, Outcome, Pause, Person, Row, Saved};
+pub use changes::{Changes, Command, Input, Outcome, Pause, Person, Row, Said, Saved};
 pub use holds::Hold;
 pub use limits::Limits;
 pub use planner::{Planner, Settings};
-pub(crate) use planner::{after, digest, share, since};
+pub(crate) use planner::{after, since};

@@ -6,7 +6,7 @@ use daemon::Timestamp;
 
 use super::{
     Changes, Row,
-    planner::{Planner, after, digest},
+    planner::{HOUR, Planner, after, digest, since},
 };
 use crate::{
     channels::Notice,
@@ -93,6 +93,52 @@ impl Planner {
             now,
             changes,
         );
+    }
+
+    /// A relay says that an address does not exist: it is suppressed, unless so many are that the relay is
+    /// more likely at fault than the addresses.
+    pub(super) fn suppress(&mut self, person: String, code: String, now: Timestamp, changes: &mut Changes) {
+        while self.suppressions.front().is_some_and(|at| since(now, *at) >= HOUR) {
+            self.suppressions.pop_front();
+        }
+        let (limits, hour) = (&self.settings.limits, self.suppressions.len());
+        let share = (self.openings.len() as f64 * limits.suppress_share).max(1.0);
+        if hour >= limits.suppress_hour as usize || hour as f64 >= share {
+            self.own_notice(
+                "suppression-stopped",
+                "BasiqAlerterSuppressionStopped",
+                "So many addresses were refused that no more are suppressed",
+                &format!("{hour} within an hour; the last was refused with {code}. Look at the relay before anything else."),
+                now,
+                changes,
+            );
+            return;
+        }
+        self.own_notice_ended("suppression-stopped", now, changes);
+        self.suppressions.push_back(now);
+        changes.suppressed.push((person, code));
+    }
+
+    /// A channel is at fault, or works again.
+    pub(super) fn circuit(
+        &mut self,
+        channel: &str,
+        open: Option<String>,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) {
+        let key = format!("circuit/{channel}");
+        match open {
+            None => self.own_notice_ended(&key, now, changes),
+            Some(why) => self.own_notice(
+                &key,
+                "BasiqAlerterChannelFails",
+                &format!("The channel {channel} is at fault; what goes through it waits"),
+                &format!("{why}. No attempt is spent meanwhile; it is probed every 1 to 15 minutes."),
+                now,
+                changes,
+            ),
+        }
     }
 
     fn plan_notice(

@@ -58,6 +58,9 @@ impl Planner {
 
     /// Takes a newer look and finds the connections that it bears on.
     pub(super) fn look(&mut self, snapshot: Arc<Snapshot>) {
+        if Arc::ptr_eq(&snapshot, &self.snapshot) {
+            return;
+        }
         let banks_changed = snapshot.connectors != self.snapshot.connectors;
         for (connection, reference) in &self.current {
             let Some(facts) = snapshot.connections.get(connection) else { continue };

@@ -25,7 +25,7 @@ use crate::{
     store::Effect,
 };
 
-const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
 
 /// The settings of a planner.
 #[derive(Clone, Debug, Default)]
@@ -66,6 +66,8 @@ pub struct Planner {
     pub(super) holds: BTreeMap<u64, Hold>,
     /// Openings of the last hour: when, rule, institution.
     pub(super) openings: VecDeque<(Timestamp, String, String)>,
+    /// Suppressions of the last hour.
+    pub(super) suppressions: VecDeque<Timestamp>,
     /// Incidents whose ticket is due but settles.
     pub(super) settling: HashMap<Group, BTreeSet<Arc<str>>>,
     pub(super) storms: BTreeMap<String, Storm>,
@@ -97,6 +99,7 @@ impl Planner {
             pauses: BTreeSet::new(),
             holds: BTreeMap::new(),
             openings: VecDeque::new(),
+            suppressions: VecDeque::new(),
             settling: HashMap::new(),
             storms: BTreeMap::new(),
             notices: BTreeMap::new(),
@@ -180,17 +183,25 @@ impl Planner {
         for command in input.commands {
             self.obey(command, now, &mut changes);
         }
-        for demand in input.ended {
-            self.demand_ended(&demand, now, &mut changes);
-        }
-        for demand in input.firing {
-            self.demand_fires(demand, now, &mut changes);
+        for said in input.said {
+            for demand in said.ended {
+                self.demand_ended(&demand, now, &mut changes);
+            }
+            for demand in said.firing {
+                self.demand_fires(demand, now, &mut changes);
+            }
         }
         if let Some(snapshot) = input.snapshot {
             self.look(snapshot);
         }
         for outcome in input.outcomes {
             self.take(outcome, now, &mut changes);
+        }
+        for (person, code) in input.refused {
+            self.suppress(person, code, now, &mut changes);
+        }
+        for (channel, open) in input.circuits {
+            self.circuit(&channel, open, now, &mut changes);
         }
         for (user, person) in input.people {
             self.people.insert(user.clone(), (person, now));

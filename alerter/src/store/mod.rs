@@ -52,6 +52,8 @@ pub trait Read: Send + Sync {
     async fn effect(&self, key: &str) -> Result<Option<Effect>, StoreError>;
     /// Counts for an overview.
     async fn counts(&self) -> Result<Counts, StoreError>;
+    /// When the oldest effect that still waits became due, by channel.
+    async fn oldest_pending(&self) -> Result<Vec<(String, Timestamp)>, StoreError>;
     /// The state rows of one source, as last committed.
     async fn state(&self, source: &str) -> Result<Vec<StateRow>, StoreError>;
     /// When the store was born.
@@ -67,8 +69,6 @@ pub struct Batch {
     pub state: Vec<(Arc<str>, Vec<StateRow>)>,
     /// Commands that the step has obeyed.
     pub obeyed: Vec<i64>,
-    /// Persons to suppress, with the code that the relay gave.
-    pub suppressed: Vec<(String, String)>,
     /// The time of the step.
     pub at: Timestamp,
 }

@@ -54,7 +54,7 @@ impl Store for Sqlite {
 
     async fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
         let mut tx = self.writer.begin().await?;
-        let Changes { incidents, effects, timeline, rows, unresolved: _ } = &batch.changes;
+        let Changes { incidents, effects, timeline, rows, suppressed, unresolved: _ } = &batch.changes;
         write_incidents(&mut tx, incidents).await?;
         write_effects(&mut tx, effects, batch.at).await?;
         write_timeline(&mut tx, timeline).await?;
@@ -65,7 +65,7 @@ impl Store for Sqlite {
         for id in &batch.obeyed {
             sqlx::query("DELETE FROM commands WHERE id = $1").bind(id).execute(&mut *tx).await?;
         }
-        for (person, code) in &batch.suppressed {
+        for (person, code) in suppressed {
             sqlx::query("INSERT OR REPLACE INTO suppressions (person, code, at) VALUES ($1, $2, $3)")
                 .bind(person)
                 .bind(code)
@@ -152,7 +152,7 @@ async fn write_incidents(tx: &mut Tx, incidents: &[Incident]) -> Result<(), Stor
 async fn write_effects(tx: &mut Tx, effects: &[Effect], now: Timestamp) -> Result<(), StoreError> {
     for effects in effects.chunks(ROWS) {
         let mut query = QueryBuilder::<Dialect>::new(
-            "INSERT INTO effects (key, action, channel, state, marks, changed, body) ",
+            "INSERT INTO effects (key, action, channel, state, marks, due, changed, body) ",
         );
         query.push_values(effects, |mut row, effect| {
             row.push_bind(effect.key.clone())
@@ -160,6 +160,7 @@ async fn write_effects(tx: &mut Tx, effects: &[Effect], now: Timestamp) -> Resul
                 .push_bind(effect.channel.clone())
                 .push_bind(effect.state.as_str())
                 .push_bind(i64::from(effect.marks))
+                .push_bind(effect.due.as_millisecond())
                 .push_bind(effect.changed.as_millisecond())
                 .push_bind(json(effect));
         });

@@ -27,6 +27,7 @@ CREATE TABLE effects (
     channel TEXT NOT NULL,
     state   TEXT NOT NULL,
     marks   INTEGER NOT NULL,
+    due     INTEGER NOT NULL,
     changed INTEGER NOT NULL,
     body    TEXT NOT NULL
 ) WITHOUT ROWID;

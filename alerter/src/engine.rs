@@ -1,0 +1,263 @@
+//! The one task that plans: it takes in what happened, commits what follows, and hands it on.
+
+use std::{sync::Arc, time::Duration};
+
+use daemon::{Clock, Timestamp};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    demand::Report,
+    evidence::Snapshot,
+    metrics::Metrics,
+    outbox::{Outbox, Resolver, Signal, after_unknown},
+    plan::{Input, Pause, Person, Planner, Said, Saved, Settings},
+    store::{Batch, EffectState, Store, StoreError},
+};
+
+/// How often (real time) commands of the tools are looked for.
+const COMMANDS: Duration = Duration::from_millis(500);
+/// How often (real time) the metrics are brought up to date.
+const METRICS: Duration = Duration::from_secs(5);
+/// Between two tries of a commit that the store refused (real time).
+const AGAIN: Duration = Duration::from_secs(1);
+/// At most so many reports and signals in one step, so that a step stays short.
+const AT_ONCE: usize = 2000;
+/// How long (real time) attempts may take to end once the daemon was asked to stop.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where the engine hears from.
+pub struct Ears {
+    /// Sources.
+    pub reports: mpsc::Receiver<Report>,
+    /// The exporters.
+    pub evidence: watch::Receiver<Arc<Snapshot>>,
+    /// The lines of the outbox.
+    pub signals: mpsc::Receiver<Signal>,
+    /// Who is behind users.
+    pub people: mpsc::Receiver<(String, Person)>,
+}
+
+/// Plans and commits.
+pub struct Engine {
+    planner: Planner,
+    store: Arc<dyn Store>,
+    clock: Clock,
+    outbox: Option<Outbox>,
+    resolver: Resolver,
+    pauses: watch::Sender<Arc<Vec<Pause>>>,
+    metrics: Metrics,
+    ears: Ears,
+}
+
+/// What an engine is made of.
+pub struct Parts {
+    /// The planner's settings.
+    pub settings: Settings,
+    /// Where everything is kept.
+    pub store: Arc<dyn Store>,
+    /// Where "now" comes from.
+    pub clock: Clock,
+    /// Who delivers.
+    pub outbox: Outbox,
+    /// Who finds persons.
+    pub resolver: Resolver,
+    /// Where lines read what is paused.
+    pub pauses: watch::Sender<Arc<Vec<Pause>>>,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Where the engine hears from.
+    pub ears: Ears,
+}
+
+#[derive(Default)]
+struct Heard {
+    input: Input,
+    state: Vec<(Arc<str>, Vec<crate::demand::StateRow>)>,
+    committed: Vec<tokio::sync::oneshot::Sender<()>>,
+    obeyed: Vec<i64>,
+}
+
+impl Engine {
+    /// Reads the store and goes on from there. Effects that a dead process was attempting become
+    /// `unknown`, which is committed before anything is delivered.
+    ///
+    /// # Errors
+    /// The store cannot be read or written, or holds what this version cannot read.
+    pub async fn start(parts: Parts) -> Result<Self, StoreError> {
+        let Parts { settings, store, clock, mut outbox, resolver, pauses, metrics, ears } = parts;
+        let now = clock.now();
+        let mut saved: Saved = store.load(now).await?;
+        let mut batch = Batch { at: now, ..Batch::default() };
+        for effect in &mut saved.effects {
+            if effect.state == EffectState::Unknown && effect.changed == now {
+                // Whether its desk can be searched is found out at the next attempt.
+                *effect = after_unknown(effect.clone(), effect.reason.clone(), now, true);
+                batch.changes.effects.push(effect.clone());
+            }
+        }
+        store.commit(&batch).await?;
+        let effects = saved.effects.clone();
+        let planner =
+            Planner::load(settings, saved).map_err(|why| StoreError::Unreadable { table: "planner", why })?;
+        pauses.send_replace(Arc::new(planner.pauses().iter().cloned().collect()));
+        outbox.submit(effects);
+        Ok(Self { planner, store, clock, outbox: Some(outbox), resolver, pauses, metrics, ears })
+    }
+
+    /// Plans until asked to stop; then lets what is in hand end, and keeps what became of it.
+    ///
+    /// # Errors
+    /// None yet: a store that refuses is asked again until it takes what was decided.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), StoreError> {
+        let mut commands = tokio::time::interval(COMMANDS);
+        let mut metrics = tokio::time::interval(METRICS);
+        // What was due while nobody planned.
+        self.step(Heard::default()).await;
+        while !stop.is_cancelled() {
+            let mut heard = Heard::default();
+            let (clock, due) = (self.clock.clone(), self.planner.next_due());
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(report) = self.ears.reports.recv() => heard.report(report),
+                Ok(()) = self.ears.evidence.changed() => {}
+                Some(signal) = self.ears.signals.recv() => heard.signal(signal),
+                Some(person) = self.ears.people.recv() => heard.input.people.push(person),
+                _ = commands.tick() => self.commands(&mut heard).await,
+                _ = metrics.tick() => {
+                    self.show().await;
+                    continue;
+                }
+                () = async move { if let Some(at) = due { clock.sleep_until(at).await } }, if due.is_some() => {}
+            }
+            self.gather(&mut heard);
+            self.step(heard).await;
+        }
+        self.finish().await;
+        Ok(())
+    }
+
+    /// Everything else that is there already, up to a bound.
+    fn gather(&mut self, heard: &mut Heard) {
+        for _ in 0..AT_ONCE {
+            let Ok(signal) = self.ears.signals.try_recv() else { break };
+            heard.signal(signal);
+        }
+        for _ in 0..AT_ONCE {
+            let Ok(person) = self.ears.people.try_recv() else { break };
+            heard.input.people.push(person);
+        }
+        for _ in 0..AT_ONCE {
+            let Ok(report) = self.ears.reports.try_recv() else { break };
+            heard.report(report);
+        }
+        let newest = self.ears.evidence.borrow_and_update().clone();
+        if newest.as_of.is_some() {
+            heard.input.snapshot = Some(newest);
+        }
+    }
+
+    async fn commands(&self, heard: &mut Heard) {
+        match self.store.asked().await {
+            Ok(asked) => {
+                for (id, command) in asked {
+                    heard.obeyed.push(id);
+                    heard.input.commands.push(command);
+                }
+            }
+            Err(error) => tracing::error!(reason = %error, "commands could not be read"),
+        }
+    }
+
+    async fn step(&mut self, heard: Heard) {
+        let (began, now) = (std::time::Instant::now(), self.clock.now());
+        let Heard { input, state, committed, obeyed } = heard;
+        let commanded = !input.commands.is_empty();
+        let changes = self.planner.step(now, input);
+        let unresolved = changes.unresolved.clone();
+        let batch = Batch { changes, state, obeyed, at: now };
+        if !batch.changes.is_empty() || !batch.state.is_empty() || !batch.obeyed.is_empty() {
+            self.commit(&batch).await;
+            let (pauses, holds) = (self.planner.pauses().len(), self.planner.holds().count());
+            self.metrics.stepped(&batch.changes, began.elapsed(), pauses, holds);
+        }
+        for told in committed {
+            // A source that is gone does not wait for it.
+            let _ = told.send(());
+        }
+        if commanded {
+            self.pauses.send_replace(Arc::new(self.planner.pauses().iter().cloned().collect()));
+        }
+        if let Some(outbox) = &mut self.outbox {
+            outbox.submit(batch.changes.effects);
+        }
+        for user in unresolved {
+            self.resolver.ask(user);
+        }
+    }
+
+    /// What was decided must be kept before anything else happens: the planner is ahead of the store until
+    /// it is.
+    async fn commit(&self, batch: &Batch) {
+        while let Err(error) = self.store.commit(batch).await {
+            self.metrics.commit_failed();
+            tracing::error!(reason = %error, "the store refused a commit; nothing goes on until it takes it");
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    async fn show(&self) {
+        match (self.store.counts().await, self.store.oldest_pending().await) {
+            (Ok(counts), Ok(oldest)) => self.metrics.show(&counts, &oldest),
+            (Err(error), _) | (_, Err(error)) => {
+                tracing::error!(reason = %error, "the metrics could not be brought up to date");
+            }
+        }
+    }
+
+    async fn finish(&mut self) {
+        let Some(outbox) = self.outbox.take() else { return };
+        let stopped = outbox.stop(PATIENCE);
+        tokio::pin!(stopped);
+        loop {
+            let mut heard = Heard::default();
+            let ended = tokio::select! {
+                () = &mut stopped => true,
+                Some(signal) = self.ears.signals.recv() => {
+                    heard.signal(signal);
+                    false
+                }
+            };
+            while let Ok(signal) = self.ears.signals.try_recv() {
+                heard.signal(signal);
+            }
+            self.step(heard).await;
+            if ended {
+                return;
+            }
+        }
+    }
+}
+
+impl Heard {
+    fn report(&mut self, report: Report) {
+        self.input.said.push(Said { firing: report.firing, ended: report.ended });
+        if !report.state.is_empty() {
+            self.state.push((report.source, report.state));
+        }
+        self.committed.extend(report.committed);
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        match signal {
+            Signal::Outcome(outcome) => self.input.outcomes.push(*outcome),
+            Signal::Suppress { person, code } => self.input.refused.push((person, code)),
+            Signal::Circuit { channel, open } => self.input.circuits.push((channel, open)),
+        }
+    }
+}
+
+/// The time of the newest evidence, for readiness.
+pub fn evidence_as_of(evidence: &watch::Receiver<Arc<Snapshot>>) -> Option<Timestamp> {
+    evidence.borrow().as_of
+}

@@ -1,0 +1,337 @@
+//! The commands for people: what is open, what was done and why, and what to do about it.
+
+use std::{fmt::Write as _, io::Write as _, path::{Path, PathBuf}};
+
+use clap::Subcommand;
+use daemon::{Clock, Fatal};
+
+use crate::{
+    app,
+    config::Config,
+    demand::Action,
+    incidents::{Incident, Status},
+    plan::{Command, Pause},
+    store::{Effect, EffectFilter, EffectState, IncidentFilter, Read as _, Store},
+};
+
+/// What beside running the binary can be asked for. The store is read beside a running alerter; what is asked
+/// of it is taken within a second.
+#[derive(Debug, Subcommand)]
+pub enum Tool {
+    /// Say whether settings or rules could be used.
+    #[command(subcommand)]
+    Check(Check),
+    /// What was planned, and how far it has come.
+    #[command(subcommand)]
+    Outbox(OutboxTool),
+    /// What is wrong with connections.
+    #[command(subcommand)]
+    Incidents(IncidentsTool),
+    /// Plan and deliver nothing of a kind until resumed; without options, nothing at all.
+    Pause(Paused),
+    /// Undo a pause, named by the same options.
+    Resume(Paused),
+    /// What already failed at the first sight.
+    #[command(subcommand)]
+    Baseline(BaselineTool),
+    /// Messages that are held back because there were too many.
+    #[command(subcommand)]
+    Hold(HoldTool),
+    /// Say that a user has dealt with the bank's pop-up: one refresh follows.
+    Done {
+        /// Basiq's connection id.
+        connection: String,
+    },
+}
+
+/// `check`.
+#[derive(Debug, Subcommand)]
+pub enum Check {
+    /// Read the configuration, and all that it names, without running.
+    Config,
+}
+
+/// `outbox`.
+#[derive(Debug, Subcommand)]
+pub enum OutboxTool {
+    /// List effects, newest change first.
+    List {
+        /// Only those in this state.
+        #[arg(long, value_parser = state)]
+        state: Option<EffectState>,
+        /// Only those of this action.
+        #[arg(long, value_parser = action)]
+        action: Option<Action>,
+        /// Only those through this channel.
+        #[arg(long)]
+        channel: Option<String>,
+        /// Only those about this incident.
+        #[arg(long)]
+        incident: Option<String>,
+        /// At most so many.
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+        /// For programs.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one effect.
+    Show {
+        /// Its key.
+        key: String,
+    },
+    /// Say why something was, or was not, sent.
+    Why {
+        /// An incident, a connection, a user, a ticket's effect, or an effect's key.
+        about: String,
+        /// For programs.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `incidents`.
+#[derive(Debug, Subcommand)]
+pub enum IncidentsTool {
+    /// List incidents, newest change first.
+    List {
+        /// Ended ones as well.
+        #[arg(long)]
+        all: bool,
+        /// Only of this scenario.
+        #[arg(long)]
+        scenario: Option<String>,
+        /// Only of this institution.
+        #[arg(long)]
+        institution: Option<String>,
+        /// Only of this user.
+        #[arg(long)]
+        user: Option<String>,
+        /// At most so many.
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+        /// For programs.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one incident and its story.
+    Show {
+        /// Its reference.
+        reference: String,
+    },
+}
+
+/// Options of `pause` and `resume`.
+#[derive(Debug, clap::Args)]
+pub struct Paused {
+    /// This action.
+    #[arg(long, value_parser = action)]
+    action: Option<Action>,
+    /// What this rule asks for.
+    #[arg(long)]
+    rule: Option<String>,
+    /// Connections of this institution.
+    #[arg(long)]
+    institution: Option<String>,
+    /// Connections of this user.
+    #[arg(long)]
+    user: Option<String>,
+}
+
+/// `baseline`.
+#[derive(Debug, Subcommand)]
+pub enum BaselineTool {
+    /// Let incidents of the baseline have their effects, longest failing first.
+    Release {
+        /// Only of this institution.
+        #[arg(long)]
+        institution: Option<String>,
+        /// Only of this scenario.
+        #[arg(long)]
+        scenario: Option<String>,
+        /// At most so many.
+        #[arg(long)]
+        number: Option<u32>,
+    },
+}
+
+/// `hold`.
+#[derive(Debug, Subcommand)]
+pub enum HoldTool {
+    /// Send what this hold keeps back, as far as it still holds.
+    Release {
+        /// The number of the hold.
+        number: u64,
+    },
+    /// Never send it.
+    Discard {
+        /// The number of the hold.
+        number: u64,
+    },
+}
+
+fn action(text: &str) -> Result<Action, String> {
+    let names: Vec<&str> = Action::ALL.iter().map(|action| action.as_str()).collect();
+    Action::parse(text).ok_or_else(|| format!("one of {}", names.join(", ")))
+}
+
+fn state(text: &str) -> Result<EffectState, String> {
+    let names: Vec<&str> = EffectState::ALL.iter().map(|state| state.as_str()).collect();
+    EffectState::parse(text).ok_or_else(|| format!("one of {}", names.join(", ")))
+}
+
+/// Runs a tool and prints what it found.
+///
+/// # Errors
+/// The store cannot be opened or read, or there is nothing of that name.
+pub async fn run(tool: Tool, config: &Config, file: Option<&Path>, clock: &Clock) -> Result<(), Fatal> {
+    if let Tool::Check(Check::Config) = tool {
+        app::check(config, file, clock)?;
+        return print("the configuration can be used\n");
+    }
+    let path = daemon::config::relative_to(file, &config.store.sqlite.path);
+    if !path.exists() {
+        return Err(no_store(&path));
+    }
+    let store = app::store(config, file, clock).await?;
+    let text = answer(tool, &*store, clock).await?;
+    print(&text)
+}
+
+fn no_store(path: &PathBuf) -> Fatal {
+    Fatal::settings(format!(
+        "store.sqlite.path: {}: no such file; name the configuration of the alerter with --config.file",
+        path.display()
+    ))
+}
+
+async fn answer(tool: Tool, store: &dyn Store, clock: &Clock) -> Result<String, Fatal> {
+    let ask = match tool {
+        Tool::Check(Check::Config) => return Ok(String::new()),
+        Tool::Outbox(tool) => return outbox(tool, store).await,
+        Tool::Incidents(tool) => return incidents(tool, store).await,
+        Tool::Pause(what) => Command::Pause(what.into()),
+        Tool::Resume(what) => Command::Resume(what.into()),
+        Tool::Baseline(BaselineTool::Release { institution, scenario, number }) => {
+            Command::ReleaseBaseline { institution, scenario, number }
+        }
+        Tool::Hold(HoldTool::Release { number }) => Command::Release { hold: number },
+        Tool::Hold(HoldTool::Discard { number }) => Command::Discard { hold: number },
+        Tool::Done { connection } => Command::Done { connection },
+    };
+    store.ask(&ask, clock.now()).await.map_err(Fatal::running)?;
+    Ok("taken down; a running alerter does it within a second, one that is stopped when it starts\n".to_owned())
+}
+
+impl From<Paused> for Pause {
+    fn from(Paused { action, rule, institution, user }: Paused) -> Self {
+        Self { action, rule, institution, user }
+    }
+}
+
+async fn outbox(tool: OutboxTool, store: &dyn Store) -> Result<String, Fatal> {
+    match tool {
+        OutboxTool::List { state, action, channel, incident, limit, json } => {
+            let filter = EffectFilter { state, action, channel, incident, limit, offset: 0 };
+            let effects = store.effects(&filter).await.map_err(Fatal::running)?;
+            if json { as_json(&effects) } else { Ok(effects.iter().map(line).collect()) }
+        }
+        OutboxTool::Show { key } => match store.effect(&key).await.map_err(Fatal::running)? {
+            Some(effect) => as_json(&effect),
+            None => Err(Fatal::running(format!("there is no effect {key}; `outbox list` shows keys"))),
+        },
+        OutboxTool::Why { about, json } => why(&about, json, store).await,
+    }
+}
+
+async fn why(about: &str, json: bool, store: &dyn Store) -> Result<String, Fatal> {
+    let mut found = Vec::new();
+    if let Some(effect) = store.effect(about).await.map_err(Fatal::running)? {
+        found.extend(effect.incidents);
+    }
+    if let Some(incident) = store.incident(about).await.map_err(Fatal::running)? {
+        found.push(incident.reference.clone());
+    }
+    let name = Some(about.to_owned());
+    for filter in [
+        IncidentFilter { user: name.clone(), ..IncidentFilter::default() },
+        IncidentFilter { connection: name, ..IncidentFilter::default() },
+    ] {
+        let incidents = store.incidents(&filter).await.map_err(Fatal::running)?;
+        found.extend(incidents.iter().map(|incident| incident.reference.clone()));
+    }
+    found.sort();
+    found.dedup();
+    if found.is_empty() {
+        return Err(Fatal::running(format!(
+            "nothing is known of {about}; name an incident, a connection, a user or an effect"
+        )));
+    }
+    let (mut text, mut entries) = (String::new(), Vec::new());
+    for reference in found {
+        let story = store.timeline(&reference).await.map_err(Fatal::running)?;
+        let _ = writeln!(text, "{reference}");
+        for entry in &story {
+            let _ = writeln!(text, "  {}  {:<12}  {}", entry.at, entry.what, entry.text);
+        }
+        entries.extend(story);
+    }
+    if json { as_json(&entries) } else { Ok(text) }
+}
+
+async fn incidents(tool: IncidentsTool, store: &dyn Store) -> Result<String, Fatal> {
+    match tool {
+        IncidentsTool::List { all, scenario, institution, user, limit, json } => {
+            let open = (!all).then_some(true);
+            let filter = IncidentFilter { open, scenario, institution, user, limit, ..IncidentFilter::default() };
+            let incidents = store.incidents(&filter).await.map_err(Fatal::running)?;
+            if json {
+                let all: Vec<&Incident> = incidents.iter().map(AsRef::as_ref).collect();
+                return as_json(&all);
+            }
+            Ok(incidents.iter().map(|incident| one_line(incident)).collect())
+        }
+        IncidentsTool::Show { reference } => {
+            let incident = store.incident(&reference).await.map_err(Fatal::running)?;
+            let Some(incident) = incident else {
+                return Err(Fatal::running(format!("there is no incident {reference}; `incidents list` shows them")));
+            };
+            Ok(format!("{}\n{}", as_json(&*incident)?.trim_end(), why(&reference, false, store).await?))
+        }
+    }
+}
+
+fn one_line(incident: &Incident) -> String {
+    let state = match (&incident.status, &incident.baseline) {
+        (Status::Ended { reason, .. }, _) => reason.as_str(),
+        (Status::Open, Some(_)) => "baseline",
+        (Status::Open, None) => "open",
+    };
+    format!(
+        "{}  {:<12}  {:<24}  {:<10}  connection {}  user {}  since {}\n",
+        incident.reference,
+        state,
+        incident.scenario,
+        incident.institution,
+        incident.connection,
+        incident.user,
+        incident.failing_since
+    )
+}
+
+fn line(effect: &Effect) -> String {
+    format!("{}  {:<11}  {}  {}: {}\n", effect.changed, effect.state.as_str(), effect.key, effect.channel, effect.reason)
+}
+
+fn as_json<T: serde::Serialize>(value: &T) -> Result<String, Fatal> {
+    serde_json::to_string_pretty(value).map(|text| text + "\n").map_err(Fatal::running)
+}
+
+fn print(text: &str) -> Result<(), Fatal> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // Whoever reads has seen enough.
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Fatal::running(error)),
+        _ => Ok(()),
+    }
+}
