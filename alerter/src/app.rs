@@ -12,15 +12,20 @@ use prometheus::Registry;
 use tokio::{net::TcpListener, sync::mpsc, sync::watch};
 
 use crate::{
-    channels::{Named, Parts, SettingsError, message::Renderer, message::TEMPLATES, refresh::AtBasiq},
+    channels::{
+        Named, Parts, SettingsError,
+        message::{Renderer, TEMPLATES},
+        refresh::AtBasiq,
+    },
     config::{BasiqConfig, Config, Routes},
     engine::{Ears, Engine, Parts as EngineParts},
     evidence::Snapshot,
     metrics::Metrics,
     outbox::{Hands, Outbox, Resolver, Work},
+    page::{self, PageState},
     plan::Settings,
     sources::{Sources, Wiring},
-    store::{Read, Sqlite, Store},
+    store::{Sqlite, Store},
 };
 
 /// What a run needs beside its configuration.
@@ -44,15 +49,15 @@ pub async fn run(config: Config, run: Run, context: Context) -> Result<(), Fatal
     run.web.require_authentication(address, &["/api/v1", "/incidents"])?;
 
     let store = open_store(&config, file, &clock).await?;
-    let (hands, routes) = hands(&config, file, &clock, store.data)?;
+    let Built { hands, routes, renderer } = build(&config, file, &clock, store.data)?;
     let store: Arc<dyn Store> = store.store;
     let salt = store.salt().await.map_err(Fatal::running)?;
     let mut sources = Sources::load(&config.sources, &config.exporters, file, &TEMPLATES)?;
-    let mut state = HashMap::new();
+    let mut kept = HashMap::new();
     for name in sources.names() {
         let rows = store.state(&name).await.map_err(Fatal::running)?;
         let rows = rows.into_iter().filter_map(|row| Some((row.key, row.body?))).collect();
-        state.insert(name, rows);
+        kept.insert(name, rows);
     }
 
     let registry = Registry::new();
@@ -104,13 +109,20 @@ pub async fn run(config: Config, run: Run, context: Context) -> Result<(), Fatal
     .await
     .map_err(Fatal::running)?;
 
-    let router = router(&mut sources, store.clone(), registry, evidence, &reload);
+    let state = PageState {
+        store,
+        renderer,
+        clock: clock.clone(),
+        environment: config.environment.as_str().into(),
+        actions: config.actions,
+    };
+    let router = router(&mut sources, state, registry, evidence, &reload);
     let wiring = Wiring {
         clock,
         stop: stop.clone(),
         reload,
         reports: report_sender,
-        state,
+        state: kept,
         evidence: evidence_sender,
     };
     // What listens and reports ends first; the engine then lets what is in hand end.
@@ -132,13 +144,12 @@ pub async fn run(config: Config, run: Run, context: Context) -> Result<(), Fatal
 
 fn router(
     sources: &mut Sources,
-    _store: Arc<dyn Store>,
+    state: PageState,
     registry: Registry,
     evidence: watch::Receiver<Arc<Snapshot>>,
     reload: &daemon::Reload,
 ) -> axum::Router {
-    let page = Arc::new(Page::new());
-    page.set_registry(registry);
+    let metrics = Arc::new(Page::new().with_registry(registry));
     let ready = web::Ready::new(move || match evidence.borrow().as_of {
         Some(_) => Ok(()),
         None => Err("no exporter has answered yet".to_owned()),
@@ -147,14 +158,15 @@ fn router(
         name: "basiq-alerter",
         version: env!("CARGO_PKG_VERSION"),
         description: "Acts on alert rules about Basiq connections: messages, refreshes, tickets.",
-        links: Vec::new(),
+        links: page::LINKS.iter().map(|&(path, text, _)| web::Link { path, text }).collect(),
         ready,
-        page,
+        page: metrics,
         reload: reload.clone(),
     });
+    let own = standard.merge(page::router(state));
     match sources.router() {
-        Some(router) => standard.merge(router),
-        None => standard,
+        Some(router) => own.merge(router),
+        None => own,
     }
 }
 
@@ -163,7 +175,7 @@ fn router(
 /// # Errors
 /// A setting that cannot work.
 pub fn check(config: &Config, file: Option<&Path>, clock: &daemon::Clock) -> Result<(), Fatal> {
-    hands(config, file, clock, PathBuf::new())?;
+    build(config, file, clock, PathBuf::new())?;
     Sources::load(&config.sources, &config.exporters, file, &TEMPLATES)?;
     Ok(())
 }
@@ -178,7 +190,11 @@ struct Opened {
 ///
 /// # Errors
 /// It cannot be opened.
-pub async fn store(config: &Config, file: Option<&Path>, clock: &daemon::Clock) -> Result<Arc<dyn Store>, Fatal> {
+pub async fn store(
+    config: &Config,
+    file: Option<&Path>,
+    clock: &daemon::Clock,
+) -> Result<Arc<dyn Store>, Fatal> {
     Ok(open_store(config, file, clock).await?.store)
 }
 
@@ -194,19 +210,20 @@ async fn open_store(config: &Config, file: Option<&Path>, clock: &daemon::Clock)
     Ok(Opened { store: Arc::new(store), data })
 }
 
-fn hands(
-    config: &Config,
-    file: Option<&Path>,
-    clock: &daemon::Clock,
-    data: PathBuf,
-) -> Result<(Hands, Routes), Fatal> {
+struct Built {
+    hands: Hands,
+    routes: Routes,
+    renderer: Arc<Renderer>,
+}
+
+fn build(config: &Config, file: Option<&Path>, clock: &daemon::Clock, data: PathBuf) -> Result<Built, Fatal> {
     let settings = |error: SettingsError| Fatal::settings(error);
     let templates = config.templates.as_ref().map(|path| daemon::config::relative_to(file, path));
-    let renderer = Renderer::new(config.sender.clone(), templates.as_deref()).map_err(settings)?;
+    let renderer = Arc::new(Renderer::new(config.sender.clone(), templates.as_deref()).map_err(settings)?);
     let parts = Parts {
         data,
         clock: clock.clone(),
-        renderer: Arc::new(renderer),
+        renderer: renderer.clone(),
         environment: config.environment.as_str().into(),
     };
     let channels = config.channels.clone().build(&parts).map_err(settings)?;
@@ -238,7 +255,7 @@ fn hands(
         refresher: at_basiq.clone(),
         cases: at_basiq,
     };
-    Ok((hands, routes))
+    Ok(Built { hands, routes, renderer })
 }
 
 /// The route that is named, or the only one there is.
@@ -258,7 +275,11 @@ fn by_name<T: ?Sized>(named: &Named<T>) -> HashMap<String, Arc<T>> {
     named.iter().map(|(name, made)| (name.to_string(), made.clone())).collect()
 }
 
-fn basiq_client(config: &BasiqConfig, file: Option<&Path>, clock: &daemon::Clock) -> Result<basiq::Client, Fatal> {
+fn basiq_client(
+    config: &BasiqConfig,
+    file: Option<&Path>,
+    clock: &daemon::Clock,
+) -> Result<basiq::Client, Fatal> {
     let keys = match &config.api_key_file {
         Some(path) => {
             let path = daemon::config::relative_to(file, path);

@@ -94,9 +94,7 @@ impl Config {
 
     fn check(&self) -> Result<(), Fatal> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if self.environment.is_empty()
-            || self.environment.len() > 64
-            || !self.environment.chars().all(plain)
+        if self.environment.is_empty() || self.environment.len() > 64 || !self.environment.chars().all(plain)
         {
             return Err(Fatal::settings(
                 "environment: 1 to 64 letters, digits, '-', '_' or '.'; it is part of every key",
@@ -228,7 +226,8 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Config, String> {
-        let config: Config = daemon::config::decode("alerter.yml", text).map_err(|error| error.to_string())?;
+        let config: Config =
+            daemon::config::decode("alerter.yml", text).map_err(|error| error.to_string())?;
         config.check().map_err(|error| error.to_string())?;
         Ok(config)
     }

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use basiq_alerter::{app, config::Config, tools};
 use clap::{Parser, Subcommand};
 use daemon::{Context, Fatal, Flags};
-use tokio::net::TcpListener;
 
 /// Acts on alert rules about Basiq connections: messages to users, refreshes, tickets, notices.
 #[derive(Parser)]
@@ -38,9 +37,7 @@ async fn start(cli: Cli, context: Context) -> Result<(), Fatal> {
         return tools::run(tool, &config, flags.config_file.as_deref(), &context.clock).await;
     }
     let web = web::WebConfig::load(flags.web_config_file.as_deref())?;
-    let address = flags.listen_address("127.0.0.1:9766").to_owned();
-    let listener = TcpListener::bind(&address).await.map_err(|error| {
-        Fatal::running(format!("cannot listen on {address}: {error}; choose another with --web.listen-address"))
-    })?;
+    let address = flags.listen_address("127.0.0.1:9766");
+    let listener = daemon::listen("--web.listen-address", address).await?;
     app::run(config, app::Run { file: flags.config_file, listener, web }, context).await
 }

@@ -1,6 +1,10 @@
 //! The commands for people: what is open, what was done and why, and what to do about it.
 
-use std::{fmt::Write as _, io::Write as _, path::{Path, PathBuf}};
+use std::{
+    fmt::Write as _,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
 use clap::Subcommand;
 use daemon::{Clock, Fatal};
@@ -11,7 +15,7 @@ use crate::{
     demand::Action,
     incidents::{Incident, Status},
     plan::{Command, Pause},
-    store::{Effect, EffectFilter, EffectState, IncidentFilter, Read as _, Store},
+    store::{Effect, EffectFilter, EffectState, IncidentFilter, Store},
 };
 
 /// What beside running the binary can be asked for. The store is read beside a running alerter; what is asked
@@ -220,7 +224,8 @@ async fn answer(tool: Tool, store: &dyn Store, clock: &Clock) -> Result<String, 
         Tool::Done { connection } => Command::Done { connection },
     };
     store.ask(&ask, clock.now()).await.map_err(Fatal::running)?;
-    Ok("taken down; a running alerter does it within a second, one that is stopped when it starts\n".to_owned())
+    Ok("taken down; a running alerter does it within a second, one that is stopped when it starts\n"
+        .to_owned())
 }
 
 impl From<Paused> for Pause {
@@ -283,7 +288,8 @@ async fn incidents(tool: IncidentsTool, store: &dyn Store) -> Result<String, Fat
     match tool {
         IncidentsTool::List { all, scenario, institution, user, limit, json } => {
             let open = (!all).then_some(true);
-            let filter = IncidentFilter { open, scenario, institution, user, limit, ..IncidentFilter::default() };
+            let filter =
+                IncidentFilter { open, scenario, institution, user, limit, ..IncidentFilter::default() };
             let incidents = store.incidents(&filter).await.map_err(Fatal::running)?;
             if json {
                 let all: Vec<&Incident> = incidents.iter().map(AsRef::as_ref).collect();
@@ -294,7 +300,9 @@ async fn incidents(tool: IncidentsTool, store: &dyn Store) -> Result<String, Fat
         IncidentsTool::Show { reference } => {
             let incident = store.incident(&reference).await.map_err(Fatal::running)?;
             let Some(incident) = incident else {
-                return Err(Fatal::running(format!("there is no incident {reference}; `incidents list` shows them")));
+                return Err(Fatal::running(format!(
+                    "there is no incident {reference}; `incidents list` shows them"
+                )));
             };
             Ok(format!("{}\n{}", as_json(&*incident)?.trim_end(), why(&reference, false, store).await?))
         }
@@ -320,7 +328,14 @@ fn one_line(incident: &Incident) -> String {
 }
 
 fn line(effect: &Effect) -> String {
-    format!("{}  {:<11}  {}  {}: {}\n", effect.changed, effect.state.as_str(), effect.key, effect.channel, effect.reason)
+    format!(
+        "{}  {:<11}  {}  {}: {}\n",
+        effect.changed,
+        effect.state.as_str(),
+        effect.key,
+        effect.channel,
+        effect.reason
+    )
 }
 
 fn as_json<T: serde::Serialize>(value: &T) -> Result<String, Fatal> {

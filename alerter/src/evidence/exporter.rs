@@ -1,6 +1,10 @@
 //! The exporters that are looked at, from the configuration.
 
-use std::{path::{Path, PathBuf}, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use daemon::{Fatal, Secret, config};
 use reqwest::{Client, Url, redirect};
@@ -25,7 +29,12 @@ pub struct ExporterConfig {
 
 impl Default for ExporterConfig {
     fn default() -> Self {
-        Self { url: "http://127.0.0.1:9765".into(), bearer_token_file: None, username: None, password_file: None }
+        Self {
+            url: "http://127.0.0.1:9765".into(),
+            bearer_token_file: None,
+            username: None,
+            password_file: None,
+        }
     }
 }
 
@@ -51,7 +60,8 @@ pub(super) enum Login {
 }
 
 /// The paths of the two pages and the jobs that they are.
-const PAGES: [(&str, &str); 2] = [("metrics", "basiq-exporter"), ("metrics/connections", "basiq-connections")];
+const PAGES: [(&str, &str); 2] =
+    [("metrics", "basiq-exporter"), ("metrics/connections", "basiq-connections")];
 
 /// The pages of the exporters; secrets are read, relative to the configuration file.
 pub(super) fn targets(exporters: &[ExporterConfig], file: Option<&Path>) -> Result<Vec<Target>, Fatal> {
@@ -62,23 +72,33 @@ pub(super) fn targets(exporters: &[ExporterConfig], file: Option<&Path>) -> Resu
     for (exporter, settings) in exporters.iter().enumerate() {
         let key = |name: &str| format!("exporters[{exporter}].{name}");
         let wrong = |why: &str| {
-            Fatal::settings(format!("{}: {:?} {why}; write it as http://127.0.0.1:9765", key("url"), settings.url))
+            Fatal::settings(format!(
+                "{}: {:?} {why}; write it as http://127.0.0.1:9765",
+                key("url"),
+                settings.url
+            ))
         };
         let mut base = Url::parse(&settings.url).map_err(|_| wrong("is no address"))?;
         if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
             return Err(wrong("is no http or https address"));
         }
         if !base.username().is_empty() || base.password().is_some() {
-            return Err(Fatal::settings(format!("{}: takes no password; use username and password_file", key("url"))));
+            return Err(Fatal::settings(format!(
+                "{}: takes no password; use username and password_file",
+                key("url")
+            )));
         }
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }
-        let secret = |name: &str, path: &Path| config::secret_from(&key(name), &config::relative_to(file, path));
+        let secret =
+            |name: &str, path: &Path| config::secret_from(&key(name), &config::relative_to(file, path));
         let login = match (&settings.bearer_token_file, &settings.username, &settings.password_file) {
             (None, None, None) => Login::Nobody,
             (Some(token), None, None) => Login::Token(secret("bearer_token_file", token)?),
-            (None, Some(name), Some(password)) => Login::Password(name.clone(), secret("password_file", password)?),
+            (None, Some(name), Some(password)) => {
+                Login::Password(name.clone(), secret("password_file", password)?)
+            }
             _ => {
                 return Err(Fatal::settings(format!(
                     "{}: set bearer_token_file, or username and password_file",

@@ -12,7 +12,7 @@ use std::{collections::HashMap, sync::Arc};
 
 pub use exporter::{ExporterConfig, Target};
 pub use pages::{Page, snapshot};
-pub use scrape::{Look, Scraper, ScrapeError, Seen};
+pub use scrape::{Look, ScrapeError, Scraper, Seen};
 
 use daemon::Timestamp;
 

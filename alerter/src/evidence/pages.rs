@@ -100,11 +100,15 @@ struct Reading {
 impl Reading {
     fn sample(&mut self, sample: &Sample<'_>) {
         match &*sample.name {
-            "basiq_connection_failed_jobs" => self.connection(sample, |parts, value, _| parts.failed_jobs = value),
-            "basiq_connection_failing_since_timestamp_seconds" => self.connection(sample, |parts, value, scenario| {
-                parts.failing_since = timestamp(value);
-                parts.scenario = Some(scenario);
-            }),
+            "basiq_connection_failed_jobs" => {
+                self.connection(sample, |parts, value, _| parts.failed_jobs = value)
+            }
+            "basiq_connection_failing_since_timestamp_seconds" => {
+                self.connection(sample, |parts, value, scenario| {
+                    parts.failing_since = timestamp(value);
+                    parts.scenario = Some(scenario);
+                })
+            }
             "basiq_connection_last_failure_timestamp_seconds" => {
                 self.connection(sample, |parts, value, _| parts.last_failure = timestamp(value));
             }
@@ -127,12 +131,16 @@ impl Reading {
                 self.names.insert(institution, name);
             }
             "basiq_users_newly_failing" => {
-                let [institution, method, scenario] = self.labels(sample, ["institution", "method", "scenario"]);
-                *self.snapshot.newly_failing.entry((institution, method, scenario)).or_default() += sample.value;
+                let [institution, method, scenario] =
+                    self.labels(sample, ["institution", "method", "scenario"]);
+                *self.snapshot.newly_failing.entry((institution, method, scenario)).or_default() +=
+                    sample.value;
             }
             "basiq_jobs_finished_total" => {
-                let [institution, method, outcome] = self.labels(sample, ["institution", "method", "outcome"]);
-                *self.snapshot.jobs_finished.entry((institution, method, outcome)).or_default() += sample.value;
+                let [institution, method, outcome] =
+                    self.labels(sample, ["institution", "method", "outcome"]);
+                *self.snapshot.jobs_finished.entry((institution, method, outcome)).or_default() +=
+                    sample.value;
             }
             "basiq_exporter_warm" => self.warm.push(sample.value == 1.0),
             _ => {}
@@ -171,7 +179,8 @@ impl Reading {
         snapshot.connections =
             self.connections.into_iter().filter_map(|(id, parts)| Some((id, parts.facts()?))).collect();
         for ((institution, method), status) in self.statuses {
-            let name = self.names.get(&institution).filter(|name| !name.is_empty()).unwrap_or(&institution).clone();
+            let name =
+                self.names.get(&institution).filter(|name| !name.is_empty()).unwrap_or(&institution).clone();
             snapshot.connectors.insert((institution, method), Connector { status, name });
         }
         snapshot
@@ -220,8 +229,12 @@ mod tests {
         let c1 = &seen.connections["c1"];
         assert_eq!((&*c1.user, &*c1.institution, &*c1.method), ("u1", "AU1", "web"));
         let last_failure = Timestamp::from_millisecond(160_500).unwrap();
-        let failing =
-            State::Failing { scenario: "account-locked".into(), failed_jobs: 2, since: at(100), last_failure };
+        let failing = State::Failing {
+            scenario: "account-locked".into(),
+            failed_jobs: 2,
+            since: at(100),
+            last_failure,
+        };
         assert_eq!(c1.state, failing);
         assert_eq!(seen.connections["c2"].state, State::Ended { reason: "superseded".into(), at: at(70) });
         assert_eq!(seen.connections["c3"].state, State::Stale { since: at(80) });
@@ -235,7 +248,8 @@ mod tests {
 
     #[test]
     fn is_warm_only_if_every_exporter_says_so() {
-        let (warm, cold, silent) = (page("basiq_exporter_warm 1\n"), page("basiq_exporter_warm 0\n"), page("a 1\n"));
+        let (warm, cold, silent) =
+            (page("basiq_exporter_warm 1\n"), page("basiq_exporter_warm 0\n"), page("a 1\n"));
         assert!(snapshot([&warm, &silent]).warm);
         assert!(!snapshot([&warm, &cold]).warm);
         assert!(!snapshot([&silent]).warm);

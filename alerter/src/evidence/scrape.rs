@@ -156,7 +156,8 @@ async fn see(client: &Client, target: &Arc<Target>) -> Seen {
 }
 
 async fn fetch(client: &Client, target: &Target) -> Result<Page, ScrapeError> {
-    let request = client.get(target.url.clone()).header(header::ACCEPT, "text/plain;version=0.0.4;q=0.5,*/*;q=0.1");
+    let request =
+        client.get(target.url.clone()).header(header::ACCEPT, "text/plain;version=0.0.4;q=0.5,*/*;q=0.1");
     let request = match &target.login {
         Login::Nobody => request,
         Login::Token(token) => request.bearer_auth(token.expose()),

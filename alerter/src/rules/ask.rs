@@ -46,18 +46,25 @@ impl Ask {
         let template = |key: &'static str, errors: &mut Vec<_>| {
             let name = annotation(key)?;
             if !templates.contains(&name) {
-                errors.push((key, format!("there is no message template {name:?}; there are {}", templates.join(", "))));
+                errors.push((
+                    key,
+                    format!("there is no message template {name:?}; there are {}", templates.join(", ")),
+                ));
             }
             Some(Arc::from(name))
         };
         let message = template("template", &mut errors);
         let closing_template = template("closing_template", &mut errors);
         if action == Some(Action::NotifyUser) && message.is_none() {
-            errors.push(("template", "a rule with the action notify-user needs it: the message to send".to_owned()));
+            errors.push((
+                "template",
+                "a rule with the action notify-user needs it: the message to send".to_owned(),
+            ));
         }
         let duration = |key: &'static str, errors: &mut Vec<_>| {
             let parsed = parse_duration(annotation(key)?).map_err(|error| error.to_string());
-            match parsed.and_then(|d| if d <= LONGEST { Ok(d) } else { Err("longer than a year".to_owned()) }) {
+            match parsed.and_then(|d| if d <= LONGEST { Ok(d) } else { Err("longer than a year".to_owned()) })
+            {
                 Ok(duration) => Some(duration),
                 Err(error) => {
                     errors.push((key, error));
@@ -97,14 +104,19 @@ impl Ask {
 mod tests {
     use super::*;
 
-    fn read(action: &str, annotations: &[(&'static str, &'static str)]) -> Result<Option<Ask>, Vec<(&'static str, String)>> {
+    fn read(
+        action: &str,
+        annotations: &[(&'static str, &'static str)],
+    ) -> Result<Option<Ask>, Vec<(&'static str, String)>> {
         let get = |key: &str| annotations.iter().find(|(name, _)| *name == key).map(|(_, value)| *value);
         Ask::read(Some(action), get, &["locked", "ready"])
     }
 
     #[test]
     fn a_demand_with_its_numbers() {
-        let ask = read("notify-user", &[("template", "locked"), ("settle", "15m"), ("lifetime", "7d")]).unwrap().unwrap();
+        let ask = read("notify-user", &[("template", "locked"), ("settle", "15m"), ("lifetime", "7d")])
+            .unwrap()
+            .unwrap();
         assert_eq!(ask.action, Action::NotifyUser);
         assert_eq!(ask.template.as_deref(), Some("locked"));
         assert_eq!(ask.numbers.settle, Some(Duration::from_secs(900)));
@@ -114,7 +126,8 @@ mod tests {
 
     #[test]
     fn everything_that_cannot_work_is_named_at_once() {
-        let errors = read("mail-user", &[("template", "lokced"), ("settle", "15 min"), ("retry_max", "-1")]).unwrap_err();
+        let errors = read("mail-user", &[("template", "lokced"), ("settle", "15 min"), ("retry_max", "-1")])
+            .unwrap_err();
         let names: Vec<_> = errors.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, ["action", "template", "settle", "retry_max"]);
         assert_eq!(read("notify-user", &[]).unwrap_err()[0].0, "template");

@@ -44,10 +44,14 @@ pub struct Changes {
 impl Changes {
     /// Adds what happened later. Of each state row the last body counts, and what fires again has not ended.
     pub fn then(&mut self, later: Self) {
-        let again: HashSet<_> = later.firing.iter().map(|demand| (&demand.rule, demand.fingerprint)).collect();
+        let again: HashSet<_> =
+            later.firing.iter().map(|demand| (&demand.rule, demand.fingerprint)).collect();
         self.ended.retain(|demand| !again.contains(&(&demand.rule, demand.fingerprint)));
         let over: HashSet<_> = later.ended.iter().map(|demand| (&demand.rule, demand.fingerprint)).collect();
-        self.firing.retain(|demand| !over.contains(&(&demand.rule, demand.fingerprint)) && !again.contains(&(&demand.rule, demand.fingerprint)));
+        self.firing.retain(|demand| {
+            !over.contains(&(&demand.rule, demand.fingerprint))
+                && !again.contains(&(&demand.rule, demand.fingerprint))
+        });
         let rows: HashSet<_> = later.state.iter().map(|row| &row.key).collect();
         self.state.retain(|row| !rows.contains(&row.key));
         self.firing.extend(later.firing);
@@ -166,7 +170,10 @@ impl Book {
     pub fn firing(&self) -> Vec<Demand> {
         let mut firing = Vec::new();
         for (_, rule) in self.set.rules() {
-            let (Kind::Alerting(alerting), Some(alerts)) = (&rule.kind, self.alerts.get(&rule.identity)) else { continue };
+            let (Kind::Alerting(alerting), Some(alerts)) = (&rule.kind, self.alerts.get(&rule.identity))
+            else {
+                continue;
+            };
             for (labels, instance) in alerts.iter().filter(|(_, instance)| instance.fired_at.is_some()) {
                 firing.extend(self.demand(alerting, labels, instance));
             }
@@ -235,7 +242,9 @@ impl Book {
 
 fn subject(labels: &Labels) -> Subject {
     match (labels.get("connection_id"), labels.get("user_id")) {
-        (Some(connection), Some(user)) => Subject::Connection { connection: connection.into(), user: user.into() },
+        (Some(connection), Some(user)) => {
+            Subject::Connection { connection: connection.into(), user: user.into() }
+        }
         _ => Subject::Other,
     }
 }

@@ -59,7 +59,11 @@ fn reason_for_nothing(pattern: &str) -> String {
         .components()
         .take_while(|part| !part.as_os_str().to_string_lossy().contains(['*', '?', '[']))
         .collect();
-    let folder = if fixed.is_dir() { fixed.clone() } else { fixed.parent().map(Path::to_path_buf).unwrap_or_default() };
+    let folder = if fixed.is_dir() {
+        fixed.clone()
+    } else {
+        fixed.parent().map(Path::to_path_buf).unwrap_or_default()
+    };
     let folder = if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder };
     match std::fs::read_dir(&folder) {
         Err(error) => format!("no rule file: the folder {} cannot be read: {error}", folder.display()),
@@ -85,7 +89,9 @@ impl RuleSet {
             match config::read(path) {
                 Ok(text) => set.add(&name, &text, templates, &mut errors),
                 Err(refused) => {
-                    errors.extend(refused.errors().iter().map(|error| whole(&error.file, error.message.clone())));
+                    errors.extend(
+                        refused.errors().iter().map(|error| whole(&error.file, error.message.clone())),
+                    );
                 }
             }
         }

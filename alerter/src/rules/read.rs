@@ -12,7 +12,6 @@ use super::{
     yaml::{self, Node, Value},
 };
 
-
 /// Reads the groups of a file; what is wrong is added to `errors`, and what is odd is returned beside them.
 pub(super) fn groups(
     file: &str,
@@ -31,7 +30,10 @@ pub(super) fn groups(
     let mut groups = Vec::new();
     for (n, document) in documents.iter().enumerate() {
         if n > 0 {
-            reader.fail(document.line, "a rule file is one YAML document; Prometheus would ignore this one".to_owned());
+            reader.fail(
+                document.line,
+                "a rule file is one YAML document; Prometheus would ignore this one".to_owned(),
+            );
             break;
         }
         groups = reader.file(document);
@@ -111,7 +113,10 @@ impl Reader<'_> {
                 if let Some(group) = self.group(item) {
                     if groups.iter().any(|known| known.name == group.name) {
                         self.group = None;
-                        self.fail(item.line, format!("the group name {:?} is used twice in this file", group.name));
+                        self.fail(
+                            item.line,
+                            format!("the group name {:?} is used twice in this file", group.name),
+                        );
                     }
                     groups.push(group);
                 }
@@ -168,11 +173,15 @@ impl Reader<'_> {
 
     /// A mapping of names to texts, with lines.
     fn texts(&mut self, node: &Node, what: &str) -> Vec<(String, usize, String)> {
-        self.map(node, what).iter().map(|(key, line, node)| (key.clone(), *line, self.text(node, key))).collect()
+        self.map(node, what)
+            .iter()
+            .map(|(key, line, node)| (key.clone(), *line, self.text(node, key)))
+            .collect()
     }
 
     fn rule(&mut self, node: &Node, group: &str, group_labels: &[(String, usize, String)]) -> Option<Rule> {
-        const KEYS: [&str; 7] = ["record", "alert", "expr", "for", "keep_firing_for", "labels", "annotations"];
+        const KEYS: [&str; 7] =
+            ["record", "alert", "expr", "for", "keep_firing_for", "labels", "annotations"];
         let before = self.errors.len();
         let entries = self.map(node, "a rule");
         let record = get(entries, "record").map(|node| self.text(node, "record")).unwrap_or_default();
@@ -200,7 +209,8 @@ impl Reader<'_> {
                 self.fail(*line, format!("{name:?} cannot be a label"));
             }
         }
-        let annotations = get(entries, "annotations").map(|node| self.texts(node, "annotations")).unwrap_or_default();
+        let annotations =
+            get(entries, "annotations").map(|node| self.texts(node, "annotations")).unwrap_or_default();
         for (name, line, _) in &annotations {
             if name.is_empty() {
                 self.fail(*line, "an annotation needs a name".to_owned());
@@ -228,7 +238,10 @@ impl Reader<'_> {
 
         let kind = if alert.is_empty() {
             if record.contains(['{', '}']) {
-                self.fail(node.line, "the name of a series has no braces; they belong into `expr`".to_owned());
+                self.fail(
+                    node.line,
+                    "the name of a series has no braces; they belong into `expr`".to_owned(),
+                );
             }
             for key in ["for", "keep_firing_for", "annotations"] {
                 if get(entries, key).is_some_and(|node| node.value != Value::Null) {
@@ -248,7 +261,9 @@ impl Reader<'_> {
         };
         let labels = match kind {
             // Prometheus expands no templates in the labels of a recording rule.
-            Kind::Recording(_) => labels.iter().map(|(name, _, text)| (name.clone(), Template::literal(text))).collect(),
+            Kind::Recording(_) => {
+                labels.iter().map(|(name, _, text)| (name.clone(), Template::literal(text))).collect()
+            }
             Kind::Alerting(_) => self.templates(&labels, "label"),
         };
         let expr = expr.filter(|_| self.errors.len() == before)?;
@@ -286,12 +301,20 @@ impl Reader<'_> {
         templates
     }
 
-    fn ask(&mut self, line: usize, labels: &[(String, usize, String)], annotations: &[(String, usize, String)]) -> Option<Ask> {
+    fn ask(
+        &mut self,
+        line: usize,
+        labels: &[(String, usize, String)],
+        annotations: &[(String, usize, String)],
+    ) -> Option<Ask> {
         let templates = self.templates?;
-        let find = |list: &'_ [(String, usize, String)], key: &str| {
-            list.iter().position(|(name, ..)| name == key)
-        };
-        for (name, line, text) in labels.iter().filter(|(name, ..)| name == "action").chain(annotations.iter().filter(|(name, ..)| Ask::steers(name))) {
+        let find =
+            |list: &'_ [(String, usize, String)], key: &str| list.iter().position(|(name, ..)| name == key);
+        for (name, line, text) in labels
+            .iter()
+            .filter(|(name, ..)| name == "action")
+            .chain(annotations.iter().filter(|(name, ..)| Ask::steers(name)))
+        {
             if text.contains("{{") {
                 self.fail(*line, format!("{name} cannot be a template: it is read when the rule is loaded"));
                 return None;
@@ -300,7 +323,10 @@ impl Reader<'_> {
         let action = find(labels, "action").map(|at| labels[at].2.as_str());
         if action.is_none() {
             let rule = self.rule.clone().unwrap_or_default();
-            self.warnings.push(format!("{}:{line}: rule {rule:?} has no label `action`, so it asks for nothing", self.file));
+            self.warnings.push(format!(
+                "{}:{line}: rule {rule:?} has no label `action`, so it asks for nothing",
+                self.file
+            ));
         }
         let annotation = |key: &str| find(annotations, key).map(|at| annotations[at].2.as_str());
         Ask::read(action, annotation, templates).unwrap_or_else(|errors| {

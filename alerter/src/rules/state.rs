@@ -222,7 +222,8 @@ impl Alerts {
 
     /// Forgets what is pending; the keys of its rows.
     pub(super) fn forget_pending(&mut self) -> Vec<String> {
-        let pending: Vec<_> = self.active.iter().filter(|(_, i)| i.fired_at.is_none()).map(|(l, _)| l.clone()).collect();
+        let pending: Vec<_> =
+            self.active.iter().filter(|(_, i)| i.fired_at.is_none()).map(|(l, _)| l.clone()).collect();
         for labels in &pending {
             if let Some(instance) = self.active.remove(labels) {
                 self.made.remove(&instance.sample);
@@ -243,7 +244,10 @@ pub(super) fn read_row(body: &[u8]) -> Option<(Labels, Instance)> {
     let labels = Labels::new(row.labels.iter().chain(&row.alert));
     let sample = Labels::new(row.labels.iter());
     let Row { active_at, fired_at, keeping_since, .. } = row;
-    Some((labels, Instance { sample, value: f64::from_bits(row.value), active_at, fired_at, keeping_since, seen: 0 }))
+    Some((
+        labels,
+        Instance { sample, value: f64::from_bits(row.value), active_at, fired_at, keeping_since, seen: 0 },
+    ))
 }
 
 /// The labels of an alert: those of the sample without the metric's name, those of the rule, and its name.

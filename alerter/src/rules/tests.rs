@@ -55,7 +55,11 @@ fn an_alert_is_held_fires_once_is_kept_and_ends() {
     assert_eq!(demand.starts_at.as_second(), 60);
     assert!(!demand.labels.contains_key("__name__"));
     assert!(step(&mut book, 75, &c1, true).firing.is_empty(), "it is told once");
-    assert_eq!(names(&step(&mut book, 90, &[failing("c1", 6.0)], true).firing), ["c1"], "and again with another text");
+    assert_eq!(
+        names(&step(&mut book, 90, &[failing("c1", 6.0)], true).firing),
+        ["c1"],
+        "and again with another text"
+    );
     assert!(step(&mut book, 105, &[], true).ended.is_empty());
     assert!(step(&mut book, 224, &[], true).ended.is_empty());
     assert_eq!(names(&step(&mut book, 225, &[], true).ended), ["c1"]);
@@ -101,7 +105,9 @@ fn state_rows_bring_everything_back() {
     assert_eq!(after.counts(), (1, 1));
     assert_eq!(after.firing(), before.firing());
     assert_eq!(names(&step(&mut after, 120, &c, true).firing), ["c2"], "the minute of c2 counts from before");
-    for row in step(&mut after, 300, &[], true).state.into_iter().chain(step(&mut after, 500, &[], true).state) {
+    for row in
+        step(&mut after, 300, &[], true).state.into_iter().chain(step(&mut after, 500, &[], true).state)
+    {
         match row.body {
             Some(body) => rows.insert(row.key, body),
             None => rows.remove(&row.key),
@@ -136,7 +142,8 @@ fn reload_keeps_the_state_of_rules_whose_meaning_is_the_same() {
     let changes = book.replace(self::book(&reworded).set().clone());
     assert!(changes.ended.is_empty());
     assert_eq!(book.firing()[0].annotations["summary"], "c1 from 5");
-    let changes = book.replace(self::book(&reworded.replace("expr: failing", "expr: failing > 1")).set().clone());
+    let changes =
+        book.replace(self::book(&reworded.replace("expr: failing", "expr: failing > 1")).set().clone());
     assert_eq!(names(&changes.ended), ["c1"]);
     assert_eq!(book.counts(), (0, 0));
 }
@@ -153,7 +160,8 @@ fn a_result_that_alerts_cannot_be_made_of_changes_nothing() {
     assert_eq!(failure, Failure::Limit { limit: 3, count: 4 });
     let mut twin = failing("c1", 1.0);
     twin.labels = twin.labels.with("severity", "other");
-    let failure = book.apply(rule, 0, vec![failing("c1", 5.0), twin], 60_000, true, &mut changes).unwrap_err();
+    let failure =
+        book.apply(rule, 0, vec![failing("c1", 5.0), twin], 60_000, true, &mut changes).unwrap_err();
     assert_eq!(failure, Failure::Duplicate);
     assert!(changes.firing.is_empty() && changes.state.is_empty());
     assert_eq!(book.counts(), (1, 0));
@@ -209,7 +217,8 @@ groups:
       - { alert: Three, record: y, expr: "up[5m]" }
 "#;
     let errors = RuleSet::parse("f.yml", text, Some(&TEMPLATES)).unwrap_err();
-    let found: Vec<_> = errors.0.iter().map(|e| (e.line, e.rule.as_deref().unwrap_or("-"), e.message.as_str())).collect();
+    let found: Vec<_> =
+        errors.0.iter().map(|e| (e.line, e.rule.as_deref().unwrap_or("-"), e.message.as_str())).collect();
     let expected = [
         (4, "-", "unknown key \"intervall\""),
         (7, "One", "expr: "),
@@ -232,7 +241,8 @@ groups:
 
 #[test]
 fn what_prometheus_accepts_without_demands_is_accepted() {
-    let text = "groups: [{name: g, labels: {team: x}, rules: [{alert: A, expr: up, labels: {severity: 1.0}}]}]";
+    let text =
+        "groups: [{name: g, labels: {team: x}, rules: [{alert: A, expr: up, labels: {severity: 1.0}}]}]";
     let set = RuleSet::parse("f.yml", text, None).unwrap();
     let (_, rule) = set.rules().next().unwrap();
     let labels: Vec<_> = rule.labels.iter().map(|(name, t)| (name.as_str(), t.plain().unwrap())).collect();

@@ -111,7 +111,8 @@ impl<'a> Reader<'a> {
                 return Ok(node);
             }
             Event::Scalar(text, style, anchor, _) => {
-                let null = style == ScalarStyle::Plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
+                let null =
+                    style == ScalarStyle::Plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
                 (anchor, if null { Value::Null } else { Value::Scalar(text.into_owned()) })
             }
             Event::SequenceStart(_, anchor, _) => {

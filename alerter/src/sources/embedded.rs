@@ -44,7 +44,10 @@ pub(super) fn make(settings: &EmbeddedConfig, make: &Make<'_>) -> Result<Box<dyn
     }
     if settings.interval.0 < LEAST {
         let least = config::Duration(LEAST);
-        return Err(Fatal::settings(format!("sources.embedded {:?}: interval must be {least} or more", settings.name)));
+        return Err(Fatal::settings(format!(
+            "sources.embedded {:?}: interval must be {least} or more",
+            settings.name
+        )));
     }
     let files = Files {
         folder: make.file.and_then(|file| file.parent()).map(PathBuf::from).unwrap_or_default(),

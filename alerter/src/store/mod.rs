@@ -52,8 +52,6 @@ pub trait Read: Send + Sync {
     async fn effect(&self, key: &str) -> Result<Option<Effect>, StoreError>;
     /// Counts for an overview.
     async fn counts(&self) -> Result<Counts, StoreError>;
-    /// When the oldest effect that still waits became due, by channel.
-    async fn oldest_pending(&self) -> Result<Vec<(String, Timestamp)>, StoreError>;
     /// The state rows of one source, as last committed.
     async fn state(&self, source: &str) -> Result<Vec<StateRow>, StoreError>;
     /// When the store was born.
@@ -90,6 +88,8 @@ pub trait Store: Read {
     async fn asked(&self) -> Result<Vec<(i64, Command)>, StoreError>;
     /// The code for which this person is suppressed, if it is.
     async fn suppressed(&self, person: &str) -> Result<Option<String>, StoreError>;
+    /// When the oldest effect that still waits became due, by channel.
+    async fn oldest_pending(&self) -> Result<Vec<(String, Timestamp)>, StoreError>;
     /// A secret of this store for hashing addresses, made when the store was born.
     async fn salt(&self) -> Result<Secret, StoreError>;
 }

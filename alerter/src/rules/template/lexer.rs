@@ -14,7 +14,10 @@ pub(super) enum Token {
     /// `$`, `$labels`.
     Variable(String),
     /// `.name`; whether white space stands before it decides if it belongs to what precedes.
-    Field { name: String, spaced: bool },
+    Field {
+        name: String,
+        spaced: bool,
+    },
     /// `.` alone.
     Dot,
     Text(String),

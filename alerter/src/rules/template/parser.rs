@@ -20,8 +20,17 @@ pub(super) enum Node {
     /// `{{ pipeline }}`; prints nothing if it declares or assigns.
     Action(Pipeline),
     /// `if` and `with`: the first branch whose pipeline is not empty.
-    Choice { with: bool, branches: Vec<(Pipeline, Vec<Node>)>, otherwise: Vec<Node> },
-    Range { names: Vec<String>, over: Pipeline, body: Vec<Node>, otherwise: Vec<Node> },
+    Choice {
+        with: bool,
+        branches: Vec<(Pipeline, Vec<Node>)>,
+        otherwise: Vec<Node>,
+    },
+    Range {
+        names: Vec<String>,
+        over: Pipeline,
+        body: Vec<Node>,
+        otherwise: Vec<Node>,
+    },
     Break,
     Continue,
 }
@@ -133,7 +142,9 @@ impl Parser {
                 "if" => nodes.push(self.choice(false, &tokens[1..])?),
                 "with" => nodes.push(self.choice(true, &tokens[1..])?),
                 "range" => nodes.push(self.range(&tokens[1..])?),
-                "break" | "continue" if self.loops == 0 => return Err(format!("{{{{{word}}}}} outside {{{{range}}}}")),
+                "break" | "continue" if self.loops == 0 => {
+                    return Err(format!("{{{{{word}}}}} outside {{{{range}}}}"));
+                }
                 "break" => nodes.push(Node::Break),
                 "continue" => nodes.push(Node::Continue),
                 "define" | "template" | "block" => {
@@ -242,7 +253,9 @@ impl Parser {
                 None => break,
                 Some(Token::Close) if inside => break,
                 Some(Token::Pipe) => commands.push(Vec::new()),
-                Some(Token::Field { name, spaced: false }) if commands.last().is_some_and(|c| !c.is_empty()) => {
+                Some(Token::Field { name, spaced: false })
+                    if commands.last().is_some_and(|c| !c.is_empty()) =>
+                {
                     if let Some(operand) = commands.last_mut().and_then(|c: &mut Vec<Operand>| c.last_mut()) {
                         if !matches!(operand.base, Base::Variable(_) | Base::Pipeline(_) | Base::Dot) {
                             return Err(format!("unexpected .{name} after a constant or function"));
@@ -259,11 +272,8 @@ impl Parser {
             }
         }
         self.depth -= 1;
-        let commands: Result<Vec<_>, String> = commands
-            .into_iter()
-            .enumerate()
-            .map(|(n, operands)| self.command(operands, n > 0))
-            .collect();
+        let commands: Result<Vec<_>, String> =
+            commands.into_iter().enumerate().map(|(n, operands)| self.command(operands, n > 0)).collect();
         commands
     }
 
@@ -297,7 +307,9 @@ impl Parser {
             }
             Token::Close => return Err("unexpected right paren".to_owned()),
             Token::Comma => return Err("unexpected \",\" in a command".to_owned()),
-            Token::Pipe | Token::Declare | Token::Assign => return Err("unexpected token in a command".to_owned()),
+            Token::Pipe | Token::Declare | Token::Assign => {
+                return Err("unexpected token in a command".to_owned());
+            }
         };
         Ok(Operand { base, fields: Vec::new() })
     }
@@ -312,7 +324,9 @@ impl Parser {
             if let (true, Some(field)) = (root, operand.fields.first())
                 && !ROOT_FIELDS.contains(&&**field)
             {
-                return Err(format!("unknown field .{field}; there are .Labels, .ExternalLabels, .ExternalURL and .Value"));
+                return Err(format!(
+                    "unknown field .{field}; there are .Labels, .ExternalLabels, .ExternalURL and .Value"
+                ));
             }
         }
         let Some(first) = operands.first() else { return Err("missing value for command".to_owned()) };

@@ -260,7 +260,8 @@ impl Run<'_> {
     }
 
     fn call(&self, function: &Function, arguments: &[Value]) -> Result<Value, String> {
-        (function.run)(arguments, self.data).map_err(|error| format!("error calling {}: {error}", function.name))
+        (function.run)(arguments, self.data)
+            .map_err(|error| format!("error calling {}: {error}", function.name))
     }
 
     fn operand(&mut self, operand: &Operand, dot: &Value) -> Result<Value, String> {

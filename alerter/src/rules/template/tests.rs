@@ -10,14 +10,21 @@ fn expand(template: &str, value: f64) -> String {
         ("method".to_owned(), "web".to_owned()),
     ]);
     let external_labels = BTreeMap::new();
-    let data = Data { labels: &labels, external_labels: &external_labels, external_url: "http://a.test/x/", value };
+    let data =
+        Data { labels: &labels, external_labels: &external_labels, external_url: "http://a.test/x/", value };
     Template::parse(template).unwrap_or_else(|error| panic!("{template}: {error}")).expand(&data)
 }
 
 #[test]
 fn labels_and_value() {
-    assert_eq!(expand("{{ $labels.institution }} by {{.Labels.method}}: {{ $value }}", 1.5), "AU00000 by web: 1.5");
-    assert_eq!(expand("[{{ $labels.absent }}] {{ $externalURL }} {{ pathPrefix }}", 0.0), "[] http://a.test/x/ /x");
+    assert_eq!(
+        expand("{{ $labels.institution }} by {{.Labels.method}}: {{ $value }}", 1.5),
+        "AU00000 by web: 1.5"
+    );
+    assert_eq!(
+        expand("[{{ $labels.absent }}] {{ $externalURL }} {{ pathPrefix }}", 0.0),
+        "[] http://a.test/x/ /x"
+    );
     assert_eq!(expand("{{ $value }}", 1_700_000_000.0), "1.7e+09");
     assert_eq!(expand("{{ $value }}", 123_456.0), "123456");
     assert_eq!(expand("{{ $labels }}", 0.0), "map[institution:AU00000 method:web]");
@@ -48,7 +55,10 @@ fn humanize() {
 
 #[test]
 fn control() {
-    assert_eq!(expand("{{ if gt $value 1.0 }}many{{ else if eq $value 1.0 }}one{{ else }}few{{ end }}", 1.0), "one");
+    assert_eq!(
+        expand("{{ if gt $value 1.0 }}many{{ else if eq $value 1.0 }}one{{ else }}few{{ end }}", 1.0),
+        "one"
+    );
     assert_eq!(expand("{{ with $labels.absent }}x{{ else }}none{{ end }}", 0.0), "none");
     assert_eq!(
         expand("{{ range $name, $text := .Labels }}{{ $name }}={{ $text }};{{ end }}", 0.0),
@@ -56,13 +66,19 @@ fn control() {
     );
     assert_eq!(expand("{{ $a := 1 }}{{ if true }}{{ $a = 2 }}{{ end }}{{ $a }}", 0.0), "2");
     assert_eq!(expand("a {{- /* no */ -}} b", 0.0), "ab");
-    assert_eq!(expand("{{ range $l := $labels }}{{ if eq $l \"web\" }}{{ break }}{{ end }}{{ $l }}{{ end }}", 0.0), "AU00000");
+    assert_eq!(
+        expand("{{ range $l := $labels }}{{ if eq $l \"web\" }}{{ break }}{{ end }}{{ $l }}{{ end }}", 0.0),
+        "AU00000"
+    );
 }
 
 #[test]
 fn texts() {
     let cases = [
-        (r#"{{ printf "%.2f|%5d|%-4s|%q|%x|%03d" $value 7 "ab" "c\"" 255 5 }}"#, "1.50|    7|ab  |\"c\\\"\"|ff|005"),
+        (
+            r#"{{ printf "%.2f|%5d|%-4s|%q|%x|%03d" $value 7 "ab" "c\"" 255 5 }}"#,
+            "1.50|    7|ab  |\"c\\\"\"|ff|005",
+        ),
         (r#"{{ printf "%d" $value }}"#, "%!d(float64=1.5)"),
         (r#"{{ printf "%s" }}"#, "%!s(MISSING)"),
         (r#"{{ reReplaceAll "AU(0+)" "x$1" $labels.institution }}"#, "x00000"),

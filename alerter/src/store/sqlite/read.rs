@@ -131,16 +131,6 @@ impl Read for Sqlite {
         })
     }
 
-    async fn oldest_pending(&self) -> Result<Vec<(String, Timestamp)>, StoreError> {
-        let rows: Vec<(String, i64)> = sqlx::query_as(
-            "SELECT channel, min(due) FROM effects \
-             WHERE state IN ('planned', 'deferred', 'attempting', 'unknown') GROUP BY 1 ORDER BY 1",
-        )
-        .fetch_all(&self.readers)
-        .await?;
-        Ok(rows.into_iter().map(|(channel, due)| (channel, to_time(due))).collect())
-    }
-
     async fn state(&self, source: &str) -> Result<Vec<StateRow>, StoreError> {
         let rows: Vec<(String, Vec<u8>)> =
             sqlx::query_as("SELECT key, body FROM source_state WHERE source = $1 ORDER BY key")

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use daemon::{Secret, Timestamp};
 use sqlx::{QueryBuilder, Sqlite as Dialect, Transaction};
 
-use super::{Sqlite, decode_effect, decode_incident};
+use super::{Sqlite, decode_effect, decode_incident, to_time};
 use crate::{
     incidents::Incident,
     plan::{Changes, Command, Saved},
@@ -120,6 +120,16 @@ impl Store for Sqlite {
     async fn suppressed(&self, person: &str) -> Result<Option<String>, StoreError> {
         let query = sqlx::query_scalar("SELECT code FROM suppressions WHERE person = $1").bind(person);
         Ok(query.fetch_optional(&self.readers).await?)
+    }
+
+    async fn oldest_pending(&self) -> Result<Vec<(String, Timestamp)>, StoreError> {
+        let rows: Vec<(String, i64)> = sqlx::query_as(
+            "SELECT channel, min(due) FROM effects \
+             WHERE state IN ('planned', 'deferred', 'attempting', 'unknown') GROUP BY 1 ORDER BY 1",
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        Ok(rows.into_iter().map(|(channel, due)| (channel, to_time(due))).collect())
     }
 
     async fn salt(&self) -> Result<Secret, StoreError> {
