@@ -205,7 +205,10 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
         let mut entries = Vec::new();
         while let Some(entry) = seq.next_element()? {
             if entries.len() == self.1 {
-                return Err(A::Error::custom(format_args!("too many entries, expected at most {}", self.1)));
+                return Err(A::Error::custom(format_args!(
+                    "invalid length, expected at most {} entries",
+                    self.1
+                )));
             }
             entries.push(entry);
         }
