@@ -1,8 +1,10 @@
 //! Bodies that are broken on purpose.
 
 use std::{
+    future::Future as _,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -72,11 +74,15 @@ fn skew(value: &mut Value, by: SignedDuration) {
 
 /// A body that ends with an error after some bytes: the connection is closed in its middle.
 #[derive(Debug)]
-pub(crate) struct Broken(Option<Bytes>);
+pub(crate) struct Broken {
+    first: Option<Bytes>,
+    /// Time for the first bytes to be sent: an error at once would take them along.
+    wait: Pin<Box<tokio::time::Sleep>>,
+}
 
 impl Broken {
     pub(crate) fn new(first: Bytes) -> Self {
-        Self(Some(first))
+        Self { first: Some(first), wait: Box::pin(tokio::time::sleep(Duration::from_millis(20))) }
     }
 }
 
@@ -84,11 +90,11 @@ impl Body for Broken {
     type Data = Bytes;
     type Error = std::io::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Poll::Ready(Some(match self.0.take() {
-            Some(first) => Ok(Frame::data(first)),
-            None => Err(std::io::Error::other("cut on purpose")),
-        }))
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match self.first.take() {
+            Some(first) => Poll::Ready(Some(Ok(Frame::data(first)))),
+            None => self.wait.as_mut().poll(context).map(|()| Some(Err(std::io::Error::other("cut on purpose")))),
+        }
     }
 }
 

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use super::job::DAYS_7;
 
-/// All types that Basiq knows (`GET /events/types`), and what each says.
-pub(crate) const TYPES: [(&str, &str); 15] = [
+/// All types that Basiq knows (`GET /events/types`, and `connection.updated` of its webhooks guide), and what each says.
+pub(crate) const TYPES: [(&str, &str); 16] = [
     ("account.updated", "when an account is updated"),
     ("connection.activated", "when a connection is activated"),
     ("connection.created", "when a connection is created"),
@@ -23,6 +23,7 @@ pub(crate) const TYPES: [(&str, &str); 15] = [
     ("transactions.updated", "when transactions are updated"),
     ("user.created", "when an user is created"),
     ("user.deleted", "when an user is deleted"),
+    ("user.updated", "when an user is updated"),
 ];
 
 /// One event.

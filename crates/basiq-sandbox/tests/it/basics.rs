@@ -6,7 +6,7 @@ use crate::support::{Basiq, hours};
 
 #[tokio::test]
 async fn a_wrong_key_is_404_and_a_token_lives_an_hour_of_the_clock() {
-    let mut basiq = Basiq::start(Scenario::quickstart().unwrap()).await;
+    let basiq = Basiq::start(Scenario::quickstart().unwrap()).await;
     let wrong = basiq.token_with("d3Jvbmc=", "SERVER_ACCESS").await;
     assert_eq!((wrong.status.as_u16(), wrong.body["data"][0]["code"].as_str()), (404, Some("resource-not-found")));
     assert!(!wrong.body["correlationId"].as_str().unwrap().is_empty());
@@ -41,9 +41,7 @@ async fn connectors_are_about_330_and_filtered() {
     let basiq = Basiq::start(Scenario::quickstart().unwrap()).await;
     let all = basiq.get("/connectors").await.body;
     assert!((325..345).contains(&all["totalCount"].as_u64().unwrap()));
-    basiq.hand.advance(hours(1));
-    let mut basiq = basiq;
-    basiq.renew().await;
+    basiq.pass(hours(1)).await;
     let down = basiq.get("/connectors?filter=connector.status.eq('major-outage')").await.body;
     let ids: Vec<_> = down["data"].as_array().unwrap().iter().map(|connector| (connector["id"].as_str().unwrap(), connector["method"].as_str().unwrap())).collect();
     assert_eq!(ids, [("AU01001", "web")]);

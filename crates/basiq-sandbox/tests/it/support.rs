@@ -1,6 +1,6 @@
 //! A sandbox under a manual clock, and a plain HTTP client that knows nothing of the product's.
 
-use std::time::Duration;
+use std::{sync::Mutex, time::Duration};
 
 use basiq_sandbox::{Handle, Sandbox, SandboxConfig, Scenario};
 use daemon::{Clock, Hand};
@@ -12,7 +12,7 @@ pub(crate) struct Basiq {
     pub(crate) handle: Handle,
     pub(crate) hand: Hand,
     client: reqwest::Client,
-    token: String,
+    token: Mutex<String>,
 }
 
 pub(crate) struct Answer {
@@ -46,18 +46,24 @@ impl Basiq {
         let (clock, hand) = Clock::manual(start_time());
         let handle = Sandbox::start(SandboxConfig { clock, hand: Some(hand.clone()), ..config }).await.unwrap();
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
-        let mut basiq = Self { handle, hand, client, token: String::new() };
+        let basiq = Self { handle, hand, client, token: Mutex::default() };
         basiq.renew().await;
         basiq
     }
 
-    pub(crate) async fn renew(&mut self) {
-        let answer = self.token_with(&self.handle.api_key.clone(), "SERVER_ACCESS").await;
-        self.token = answer.body["access_token"].as_str().unwrap_or_default().to_owned();
+    pub(crate) async fn renew(&self) {
+        let answer = self.token_with(&self.handle.api_key, "SERVER_ACCESS").await;
+        self.use_token(answer.body["access_token"].as_str().unwrap_or_default());
     }
 
-    pub(crate) fn use_token(&mut self, token: &str) {
-        self.token = token.to_owned();
+    /// Lets time pass, and takes a new token, since the old one may have expired.
+    pub(crate) async fn pass(&self, time: Duration) {
+        self.hand.advance(time);
+        self.renew().await;
+    }
+
+    pub(crate) fn use_token(&self, token: &str) {
+        token.clone_into(&mut self.token.lock().unwrap());
     }
 
     pub(crate) async fn token_with(&self, key: &str, scope: &str) -> Answer {
@@ -79,7 +85,7 @@ impl Basiq {
 
     pub(crate) fn request(&self, method: Method, path: &str, body: Option<Value>) -> reqwest::RequestBuilder {
         let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.handle.base_url()) };
-        let request = self.client.request(method, url).bearer_auth(&self.token);
+        let request = self.client.request(method, url).bearer_auth(self.token.lock().unwrap());
         match body {
             Some(body) => request.json(&body),
             None => request,
