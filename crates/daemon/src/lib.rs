@@ -11,6 +11,7 @@ mod logs;
 mod process;
 mod reload;
 mod secret;
+pub mod traces;
 
 pub use clock::{Clock, Hand};
 pub use fatal::Fatal;

@@ -5,7 +5,11 @@ use tracing_subscriber::{
     Layer, filter::Targets, fmt::MakeWriter, layer::SubscriberExt, registry::LookupSpan,
 };
 
-use crate::{Flags, flags::LogFormat, flags::LogLevel};
+use crate::{
+    Flags,
+    flags::{LogFormat, LogLevel},
+    traces::Traces,
+};
 
 /// Libraries whose own messages interest nobody who runs the daemon, below warnings.
 const CAPPED: [&str; 10] = [
@@ -50,10 +54,16 @@ where
     }
 }
 
-/// Installs the logs for the whole process. Does nothing if a subscriber is there already, as in tests
-/// that run a daemon in their own process.
-pub(crate) fn install(flags: &Flags) {
-    let subscriber = tracing_subscriber::registry().with(layer(flags, std::io::stderr));
+/// Everything from `level` on, of chatty libraries from `capped` on.
+pub(crate) fn targets(level: LevelFilter, capped: LevelFilter) -> Targets {
+    Targets::new().with_default(level).with_targets(CAPPED.map(|name| (name, capped)))
+}
+
+/// Installs logs and traces for the whole process. Does nothing if a subscriber is there already, as in
+/// tests that run a daemon in their own process.
+pub(crate) fn install(flags: &Flags, traces: Option<&Traces>) {
+    let subscriber =
+        tracing_subscriber::registry().with(traces.map(Traces::layer)).with(layer(flags, std::io::stderr));
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 

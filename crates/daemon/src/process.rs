@@ -11,7 +11,7 @@ use std::{
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Clock, Fatal, Flags, Reload, logs};
+use crate::{Clock, Fatal, Flags, Reload, logs, traces::Traces};
 
 /// How long tasks that are still running may take once the daemon's own future has ended.
 const LEFTOVERS: Duration = Duration::from_secs(2);
@@ -63,7 +63,8 @@ where
         .enable_all()
         .build()
         .map_err(|error| Fatal::running(format!("cannot start threads: {error}")))?;
-    logs::install(flags);
+    let traces = runtime.block_on(async { Traces::start(name) })?;
+    logs::install(flags, traces.as_ref());
     let result = runtime.block_on(async {
         let context = Context::new(flags.clock());
         watch_signals(name, &context)?;
@@ -74,6 +75,9 @@ where
             .await
             .unwrap_or_else(|payload| Err(panicked(payload.as_ref())))
     });
+    if let Some(traces) = traces {
+        traces.stop();
+    }
     runtime.shutdown_timeout(LEFTOVERS);
     result
 }
