@@ -146,6 +146,7 @@ impl Ledger {
         match (job.kind, owner) {
             (Kind::Statement, _) => (institution, Method::Statement),
             (Kind::Report, _) => (institution, Method::Report),
+            (Kind::Other, _) => (institution, Method::Other),
             (Kind::Connection, Some(owner)) => (owner.institution, owner.method),
             (Kind::Connection, None) => (institution, Method::Other),
         }
@@ -232,7 +233,7 @@ pub(super) enum Open {
 /// connections were listed after it was seen, or it finished without naming one.
 pub(super) fn is_attributable(job: &Job, user: &User) -> bool {
     match (&job.connection, job.kind) {
-        (_, Kind::Statement | Kind::Report) => true,
+        (_, Kind::Statement | Kind::Report | Kind::Other) => true,
         (None, Kind::Connection) => !job.is_running(),
         (Some(id), Kind::Connection) => {
             user.connection(id).is_some() || user.connections_listed > job.first_seen

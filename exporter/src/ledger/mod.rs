@@ -20,6 +20,7 @@ mod observation;
 mod observe;
 mod outages;
 mod record;
+mod restore;
 mod rows;
 mod scenario;
 mod settle;
@@ -36,6 +37,7 @@ pub use record::{
     Carried, Connection, End, Failure, Job, Kind, Left, Mark, Method, Ms, Outcome, Outcomes, Queue, Status,
     Trouble, User, span,
 };
+pub use restore::Stored;
 pub use rows::{Owner, Rank, Row, Rows};
 pub use scenario::Scenario;
 pub use standing::{Failing, Standing, counted_from, is_baseline, standing};
@@ -60,6 +62,8 @@ const STEPS: &[&str] = &[
 ];
 /// Unseen steps and codes that are kept verbatim (design, "Metrics of the exporter").
 const VERBATIM: usize = 32;
+/// Sources of users that are told apart.
+const SOURCES: usize = 28;
 /// Institutions that are told apart; Basiq has about 330 connectors.
 const INSTITUTIONS: usize = 4096;
 
@@ -111,6 +115,8 @@ pub struct Ledger {
     pub steps: Names,
     /// Codes of failures.
     pub codes: Names,
+    /// Sources of users, whose places are bits of [`User::sources`].
+    pub sources: Names,
     /// Counters and histograms.
     pub counters: Counters,
     /// Sums.
@@ -124,6 +130,9 @@ pub struct Ledger {
     unstored: BTreeSet<u32>,
     unstored_rest: bool,
     alarms: Vec<(Name, Method)>,
+    added: Vec<u32>,
+    removed: Vec<u32>,
+    departed_checked: Ms,
 }
 
 /// What is stored beside users, names and counters.
@@ -148,6 +157,7 @@ impl Ledger {
             institutions: Names::new(&[], INSTITUTIONS),
             steps: Names::new(STEPS, VERBATIM),
             codes: Names::new(&known_codes(), VERBATIM),
+            sources: Names::new(&[], SOURCES),
             counters: Counters::default(),
             gauges: Gauges::default(),
             outages: Outages::default(),
@@ -156,6 +166,9 @@ impl Ledger {
             unstored: BTreeSet::new(),
             unstored_rest: true,
             alarms: Vec::new(),
+            added: Vec::new(),
+            removed: Vec::new(),
+            departed_checked: 0,
         };
         ledger.counters.seed(Counter::CodesUnknown, now);
         for method in [Method::Web, Method::OpenBanking, Method::Other] {
@@ -199,6 +212,16 @@ impl Ledger {
     /// A connection that is gone, by its number.
     pub fn departed(&self, number: u32) -> Option<&Departed> {
         self.departed.get(&number)
+    }
+
+    /// Places that were given to new users since this was last asked.
+    pub fn take_added(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.added)
+    }
+
+    /// Places that became free since this was last asked.
+    pub fn take_removed(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.removed)
     }
 
     /// Banks newly failing: those of which two users newly failed since this was last asked.

@@ -24,6 +24,13 @@ pub struct Names {
     stored: usize,
 }
 
+impl Name {
+    /// Its place in the list.
+    pub fn place(self) -> u16 {
+        self.0
+    }
+}
+
 impl Names {
     /// A list that begins with `other`, `unknown` and `known`, and takes `bound` more.
     pub fn new(known: &[&str], bound: usize) -> Self {
@@ -81,6 +88,11 @@ impl Names {
     /// The place of `name` if it is in the list.
     pub fn find(&self, name: &str) -> Option<Name> {
         self.places.get(name).copied()
+    }
+
+    /// All names, in the order of their places.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.list.iter().map(|name| &**name)
     }
 
     /// Names that the store does not have yet, with their places.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Method, Ms, Name, record::span};
 
 /// Times of major outage, as far as they matter for jobs that are still listed.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Outages(BTreeMap<(Name, Method), Vec<Outage>>);
 
 /// One outage; `until` is 0 while it lasts.

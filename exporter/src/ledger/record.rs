@@ -120,6 +120,8 @@ labels! {
         Statement = "statement",
         /// It makes a report.
         Report = "report",
+        /// Anything else.
+        Other = "other",
     }
 }
 

@@ -276,16 +276,14 @@ impl Ledger {
         }
     }
 
-    /// The rows of a connection that are shown, as labels and values are made from them.
-    pub fn shown(&self, place: u32) -> Vec<(&User, &Connection, Standing, Option<(End, Ms)>)> {
-        let Some(user) = self.user(place) else { return Vec::new() };
-        let rows = self.rows.of(Owner::User(place)).iter().filter(|row| self.rows.is_shown(row));
-        rows.filter_map(|row| {
-            let connection = user.connections.get(usize::from(row.place))?;
-            let ended = connection.trouble.as_ref().and_then(|trouble| trouble.ended);
-            Some((user, connection, standing(user, connection, user.settled), ended))
-        })
-        .collect()
+    /// How a connection of a user stood when the user was last settled, which is what is shown.
+    pub fn standing(&self, user: &User, connection: &Connection) -> Standing {
+        standing(user, connection, user.settled)
+    }
+
+    /// Since when a connection is stale, if it is and does not fail.
+    pub fn stale_now(&self, user: &User, connection: &Connection) -> Option<Ms> {
+        self.stale_since(user, connection).filter(|since| *since <= user.settled)
     }
 
     /// Whether anything is known of this connection under this user.

@@ -60,13 +60,13 @@ impl Ledger {
         self.observe_jobs(&id("u"), jobs, true, now, now);
     }
 
-    fn standing(&self, name: &str, now: Ms) -> Standing {
+    fn stands(&self, name: &str, now: Ms) -> Standing {
         let user = self.user(self.place(&id("u")).unwrap()).unwrap();
         standing(user, user.connection(&id(name)).unwrap(), now)
     }
 
     fn failing(&self, name: &str, now: Ms) -> Failing {
-        match self.standing(name, now) {
+        match self.stands(name, now) {
             Standing::Failing(failing) => failing,
             other => panic!("{name} is {other:?}"),
         }
@@ -74,10 +74,11 @@ impl Ledger {
 
     /// What `/metrics/connections` says of `u`'s connections as ended.
     fn ended(&self) -> Vec<(String, End, Ms)> {
-        let place = self.place(&id("u"));
-        let shown = place.map(|place| self.shown(place)).unwrap_or_default();
-        let of_users = shown.iter().filter_map(|(_, connection, _, ended)| {
-            ended.map(|(end, at)| (connection.id.to_string(), end, at))
+        let user = self.place(&id("u")).and_then(|place| self.user(place));
+        let connections = user.map(|user| user.connections.as_slice()).unwrap_or_default();
+        let of_users = connections.iter().filter_map(|connection| {
+            let (end, at) = connection.trouble.as_ref()?.ended?;
+            Some((connection.id.to_string(), end, at))
         });
         let gone = self.departed.values().map(|gone| (gone.connection.to_string(), gone.end, gone.at));
         of_users.chain(gone).collect()

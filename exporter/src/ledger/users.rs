@@ -40,6 +40,7 @@ impl Ledger {
         self.users[place as usize] = Some(user);
         self.index.insert(id.clone(), place);
         self.unstored.insert(place);
+        self.added.push(place);
         true
     }
 
@@ -86,6 +87,7 @@ impl Ledger {
         self.index.remove(&user.id);
         self.free.insert(place);
         self.unstored.insert(place);
+        self.removed.push(place);
     }
 
     /// Notes the end of a connection that is gone, if it was failing, and what it had in the retry queue.
@@ -125,6 +127,10 @@ impl Ledger {
 
     /// Forgets what has been shown for long enough.
     pub(super) fn drop_departed(&mut self, now: Ms) {
+        if now < self.departed_checked + super::span::MINUTE {
+            return;
+        }
+        self.departed_checked = now;
         let over = |departed: &Departed| departed.at + super::standing::END_SHOWN <= now;
         let old: Vec<u32> =
             self.departed.iter().filter(|(_, departed)| over(departed)).map(|(number, _)| *number).collect();

@@ -77,7 +77,7 @@ fn statement_and_report_jobs_are_counted_as_their_own_kind_and_change_no_connect
         ledger.jobs(&[seen], NOON + MINUTE);
         assert_eq!(ledger.counters.value(Counter::Finished(names::UNKNOWN, method, Outcome::Failed)), 1);
     }
-    assert_eq!(ledger.standing("c1", NOON + MINUTE), Standing::Healthy);
+    assert_eq!(ledger.stands("c1", NOON + MINUTE), Standing::Healthy);
     assert_eq!(ledger.finished(Outcome::Failed), 0);
 }
 
@@ -107,7 +107,7 @@ fn a_job_that_runs_over_an_hour_is_stuck_and_otherwise_ignored() {
     assert_eq!(gauges(&ledger), (Some(1), Some(0)));
     ledger.tick(NOON + HOUR);
     assert_eq!(gauges(&ledger), (Some(0), Some(1)));
-    assert_eq!(ledger.standing("c1", NOON + HOUR), Standing::Healthy);
+    assert_eq!(ledger.stands("c1", NOON + HOUR), Standing::Healthy);
 }
 
 #[test]

@@ -16,7 +16,7 @@ fn it_fails_from_its_newest_failed_job_until_a_success_after_that() {
     ledger.jobs(&[first.clone(), second.clone(), early], NOON + HOUR);
     assert_eq!(ledger.failing("c1", NOON + HOUR).jobs, 1);
     ledger.jobs(&[first, second, job("d", NOON, NOON + 3 * MINUTE, StepStatus::Success)], NOON + HOUR);
-    assert_eq!(ledger.standing("c1", NOON + HOUR), Standing::Healthy);
+    assert_eq!(ledger.stands("c1", NOON + HOUR), Standing::Healthy);
     assert_eq!(ledger.ended(), [("c1".to_owned(), End::Recovered, NOON + 3 * MINUTE)]);
     ledger.tick(NOON + 3 * MINUTE + DAY);
     assert!(ledger.ended().is_empty(), "for 24 hours");
@@ -52,7 +52,7 @@ fn an_invalid_connection_without_any_job_fails_and_is_not_news_at_first_sight() 
     ledger.observe_connections(&id("u"), &listed, NOON + 3 * HOUR, NOON + 3 * HOUR);
     assert_eq!(ledger.failing("c1", NOON + 3 * HOUR).jobs, 0);
     ledger.jobs(&[job("j", NOON + 3 * HOUR, NOON + 3 * HOUR + 1, StepStatus::Success)], NOON + 4 * HOUR);
-    assert_eq!(ledger.standing("c1", NOON + 4 * HOUR), Standing::Healthy);
+    assert_eq!(ledger.stands("c1", NOON + 4 * HOUR), Standing::Healthy);
     let at = NOON + 3 * HOUR + 1;
     assert_eq!(
         ledger.ended(),
@@ -66,7 +66,7 @@ fn an_invalidated_event_makes_it_fail_and_an_older_one_does_not() {
     let mut ledger = ledger();
     ledger.jobs(&[job("j", NOON, NOON + 10, StepStatus::Success)], NOON + 20);
     ledger.observe_event(&id("u"), Some(&id("c1")), EventSeen::Invalidated, NOON + 5, NOON + 20);
-    assert_eq!(ledger.standing("c1", NOON + 20), Standing::Healthy);
+    assert_eq!(ledger.stands("c1", NOON + 20), Standing::Healthy);
     ledger.observe_event(&id("u"), Some(&id("c1")), EventSeen::Invalidated, NOON + 30, NOON + 40);
     assert_eq!(ledger.failing("c1", NOON + 40).since, NOON + 30);
     ledger.observe_event(&id("u"), Some(&id("c1")), EventSeen::Activated, NOON + 50, NOON + 60);
@@ -82,7 +82,7 @@ fn only_when_the_failed_job_has_left_the_list_is_the_status_evidence_of_recovery
     ledger.observe_connections(&id("u"), &[used], NOON + 2 * HOUR, NOON + 2 * HOUR);
     assert_eq!(ledger.failing("c1", NOON + 2 * HOUR).jobs, 1);
     ledger.tick(NOON + 7 * DAY);
-    assert_eq!(ledger.standing("c1", NOON + 7 * DAY), Standing::Ended(End::Recovered, NOON + HOUR));
+    assert_eq!(ledger.stands("c1", NOON + 7 * DAY), Standing::Ended(End::Recovered, NOON + HOUR));
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn another_connection_of_the_user_at_that_institution_supersedes_it() {
     other.connection = Some(id("c2"));
     ledger.jobs(&[other], NOON + 3 * HOUR);
     assert_eq!(ledger.ended(), [("c1".to_owned(), End::Superseded, NOON + 2 * HOUR)]);
-    assert_eq!(ledger.standing("c2", NOON + 3 * HOUR), Standing::Healthy);
+    assert_eq!(ledger.stands("c2", NOON + 3 * HOUR), Standing::Healthy);
 }
 
 #[test]

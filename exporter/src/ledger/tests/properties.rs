@@ -67,7 +67,7 @@ fn summary(ledger: &Ledger, now: Ms) -> (Vec<(Counter, u64)>, Vec<(Gauge, i64)>,
     let counters = counters.filter(|(counter, _)| !matches!(counter, Counter::Left(..)));
     let gauges =
         ledger.gauges.iter().filter(|(_, value)| **value != 0).map(|(gauge, value)| (*gauge, *value));
-    let standings = ["c1", "c2"].map(|name| ledger.standing(name, now)).to_vec();
+    let standings = ["c1", "c2"].map(|name| ledger.stands(name, now)).to_vec();
     (counters.collect(), gauges.collect(), standings)
 }
 

@@ -1,0 +1,201 @@
+//! The daemon: everything wired together, from settings to listener.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use basiq::{Client, ClientConfig, ErrorKind, KeySource, Quota};
+use daemon::{Context, Fatal, Secret};
+use tokio::{net::TcpListener, sync::mpsc};
+use web::{Link, Ready, StandardPages, WebConfig};
+
+use crate::{
+    api,
+    config::Config,
+    core::{Core, Message},
+    ledger::{Ledger, Ms, Settings},
+    metrics::Metrics,
+    poll::Pace,
+    store::{self, Store, StoreError},
+};
+
+/// Messages that wait for the core at most; whoever sends more waits.
+const WAITING: usize = 1024;
+/// How often, and how long apart, Basiq is tried at the start.
+const FIRST_TRIES: (u32, Duration) = (5, Duration::from_secs(1));
+
+/// What the exporter is started with.
+#[derive(Debug)]
+pub struct Exporter {
+    /// The configuration file.
+    pub config: Config,
+    /// The API key, if the configuration names no file with it.
+    pub api_key: Option<Secret>,
+    /// Where it listens.
+    pub listener: TcpListener,
+    /// The file of `--web.config.file`.
+    pub web_config_file: Option<PathBuf>,
+}
+
+/// Runs the exporter until it is stopped.
+///
+/// # Errors
+/// Wrong settings; a key that Basiq does not know, or a Basiq that is not there, at the start; a ledger's file
+/// that cannot be used.
+pub async fn run(exporter: Exporter, context: Context) -> Result<(), Fatal> {
+    let Exporter { config, api_key, listener, web_config_file } = exporter;
+    config.check()?;
+    let web_config = WebConfig::load(web_config_file.as_deref())?;
+    let address = listener.local_addr().map_err(Fatal::running)?;
+    web_config.require_authentication(address, &["/metrics/connections", api::HINTS])?;
+    let metrics = Metrics::new().map_err(Fatal::running)?;
+    let client = client(&config, api_key, &metrics, &context)?;
+    first_contact(&client, &config, &context).await?;
+    let settings = Settings {
+        expected_refresh: config
+            .poll
+            .expected_refresh
+            .map(|period| Ms::try_from(period.0.as_millis()).unwrap_or(Ms::MAX / 4)),
+        shown: config.metrics.connections,
+    };
+    let (store, ledger) = open(&config, settings, &context).await?;
+    let (sender, receiver) = mpsc::channel(WAITING);
+    let router = web::standard_routes(StandardPages {
+        name: "basiq-exporter",
+        version: env!("CARGO_PKG_VERSION"),
+        description: "Metrics of Basiq's jobs, connections and connectors.",
+        links: vec![Link { path: "/metrics/connections", text: "connections that need attention" }],
+        ready: Ready::always(),
+        page: Arc::clone(&metrics.page),
+        reload: context.reload.clone(),
+    })
+    .route("/metrics/connections", web::page_route(Arc::clone(&metrics.connections)))
+    .merge(api::routes(sender.clone()));
+    let mut tasks = Tasks::new(&config, &client, &sender, &context);
+    let core = Core::new(ledger, store, metrics, client, Pace::from(&config.poll), &config, context.clone());
+    tracing::info!(address = %address, users = core.users(), "started");
+    let serving = tokio::spawn(web::serve(listener, router, web_config, context.stop.clone()));
+    let result = core.run(receiver).await;
+    context.stop.cancel();
+    tasks.stop().await;
+    let served = serving.await.map_err(Fatal::running)?;
+    result.and(served)
+}
+
+/// The tasks that ask and find.
+struct Tasks(tokio::task::JoinSet<()>);
+
+impl Tasks {
+    fn new(config: &Config, client: &Client, core: &mpsc::Sender<Message>, context: &Context) -> Self {
+        let mut tasks = tokio::task::JoinSet::new();
+        let (found, mut finds) = mpsc::channel(16);
+        for source in config.discovery.sources() {
+            tasks.spawn(source.run(found.clone(), context.clone()));
+        }
+        let to_core = core.clone();
+        tasks.spawn(async move {
+            while let Some((source, found)) = finds.recv().await {
+                if to_core.send(Message::Found(source, found)).await.is_err() {
+                    return;
+                }
+            }
+        });
+        tasks.spawn(crate::core::poll_connectors(
+            client.clone(),
+            config.poll.connectors.0,
+            core.clone(),
+            context.clone(),
+        ));
+        Self(tasks)
+    }
+
+    async fn stop(&mut self) {
+        self.0.shutdown().await;
+    }
+}
+
+fn client(
+    config: &Config,
+    api_key: Option<Secret>,
+    metrics: &Metrics,
+    context: &Context,
+) -> Result<Client, Fatal> {
+    let mut keys = match (&config.basiq.api_key_file, api_key) {
+        (Some(path), _) => KeySource::file(path),
+        (None, Some(key)) => KeySource::value(key),
+        (None, None) => {
+            return Err(Fatal::settings(
+                "no API key: name a file with basiq.api_key_file, or set the environment variable BASIQ_API_KEY",
+            ));
+        }
+    };
+    if let Some(next) = &config.basiq.next_api_key_file {
+        keys = keys.with_next_file(next);
+    }
+    let quota = config.basiq.quota;
+    let mut settings = ClientConfig::new(keys);
+    settings.base_url.clone_from(&config.basiq.url);
+    settings.quota = Quota {
+        per_second: quota.per_second,
+        burst: quota.burst,
+        per_day: quota.per_day,
+        // Slow answers hold no place of the quick ones; see `core`.
+        concurrency: quota.concurrency.saturating_mul(crate::core::SLOW),
+    };
+    settings.clock = context.clock.clone();
+    settings.observer = Arc::new(metrics.own.clone());
+    settings.user_agent = format!("basiq-exporter/{}", env!("CARGO_PKG_VERSION"));
+    Client::new(settings).map_err(|error| Fatal::Settings(format!("basiq.url: {error}")))
+}
+
+/// At the start a key that Basiq does not know is a wrong setting, and a Basiq that is not there most likely a
+/// wrong address; later both are states that `basiq_up` shows.
+async fn first_contact(client: &Client, config: &Config, context: &Context) -> Result<(), Fatal> {
+    let (tries, pause) = FIRST_TRIES;
+    let mut tried = 0;
+    loop {
+        let Err(error) = client.check_key().await else { return Ok(()) };
+        tried += 1;
+        match &error.kind {
+            ErrorKind::KeyRefused => return Err(Fatal::running(error)),
+            ErrorKind::KeyUnreadable(_) => {
+                return Err(Fatal::Settings(format!("basiq.api_key_file: {error}")));
+            }
+            // It is there, and wants to be asked later.
+            ErrorKind::Throttled { .. } | ErrorKind::QuotaExhausted { .. } => return Ok(()),
+            _ if tried == tries => {
+                return Err(Fatal::Running(format!(
+                    "{error}; check that {} is right and can be reached from here (basiq.url)",
+                    config.basiq.url
+                )));
+            }
+            _ => tracing::warn!(%error, "Basiq does not answer yet"),
+        }
+        tokio::select! {
+            () = context.stop.cancelled() => return Err(Fatal::running("stopped before Basiq answered")),
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+async fn open(config: &Config, settings: Settings, context: &Context) -> Result<(Store, Ledger), Fatal> {
+    let path = &config.store.path;
+    let now = context.clock.now().as_millisecond();
+    match Store::open(path, settings.clone(), now).await {
+        Ok(opened) => Ok(opened),
+        Err(StoreError::Damaged { reason, .. }) => {
+            let aside = store::move_aside(path, now).map_err(|error| {
+                Fatal::Running(format!("{}: damaged, and cannot be moved: {error}", path.display()))
+            })?;
+            tracing::error!(
+                reason,
+                moved_to = %aside.display(),
+                "the ledger is damaged; it is rebuilt from Basiq, and counters begin anew"
+            );
+            Store::open(path, settings, now).await.map_err(Fatal::running)
+        }
+        Err(StoreError::InUse(path)) => Err(Fatal::running(StoreError::InUse(path))),
+        Err(error) => Err(Fatal::running(error)),
+    }
+}
+
+/// Where the exporter listens unless it is told otherwise.
+pub const DEFAULT_ADDRESS: &str = "127.0.0.1:9765";

@@ -1,0 +1,157 @@
+//! When a user must next be looked at, and what must be asked then.
+
+use crate::{
+    config::Poll,
+    ledger::{Failing, Job, Ms, Standing, Status, User, span, standing},
+};
+
+use super::{Need, Plan};
+
+/// How often what is looked at, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    pub(super) pass: Ms,
+    pub(super) connections: Ms,
+    pub(super) running: Ms,
+    pub(super) failing: Ms,
+    pub(super) queued: Ms,
+    /// Within what time users of a bank in trouble are looked at.
+    pub suspect: Ms,
+}
+
+/// The longest gap between looks at a running job.
+const RUNNING_AT_MOST: Ms = span::MINUTE;
+/// How long a job may run before it is looked at rarely.
+const STUCK: Ms = span::HOUR;
+/// The longest gap between looks at a failing connection, as a multiple of the shortest.
+const FAILING_AT_MOST: Ms = 72;
+/// How long after the seventh day a queued job is read for the last time.
+const AFTER_EXPIRY: Ms = 1000;
+
+impl From<&Poll> for Pace {
+    fn from(poll: &Poll) -> Self {
+        let ms =
+            |duration: daemon::config::Duration| Ms::try_from(duration.0.as_millis()).unwrap_or(Ms::MAX / 4);
+        Self {
+            pass: ms(poll.pass).max(1),
+            connections: ms(poll.connections),
+            running: ms(poll.running),
+            failing: ms(poll.failing),
+            queued: ms(poll.queued),
+            suspect: ms(poll.suspect),
+        }
+    }
+}
+
+/// When `user` must next be looked at, after a look at `now` (or at none, for one restored from disk).
+pub fn need(user: &User, pace: &Pace, now: Ms) -> (Need, Ms) {
+    let looked = user.jobs_listed.min(user.connections_listed);
+    if looked == 0 {
+        return (Need::New, now);
+    }
+    let looked = user.jobs_listed;
+    let mut next = (Need::Quiet, turn(user, pace, looked));
+    let mut consider = |need: Need, due: Ms| {
+        if due < next.1 {
+            next = (need, due);
+        }
+    };
+    for job in &user.jobs {
+        if job.is_running() {
+            let age = now - if job.created == 0 { job.first_seen } else { job.created };
+            let gap = if age > STUCK { pace.failing } else { (age / 4).clamp(pace.running, RUNNING_AT_MOST) };
+            consider(Need::Running, looked + gap);
+        } else if job.is_queued() {
+            let expiry = job.created + span::WEEK + AFTER_EXPIRY;
+            let regular = looked.max(job.asked) + pace.queued;
+            let last = if looked.max(job.asked) < expiry { expiry } else { regular };
+            consider(Need::Failing, regular.min(last));
+        }
+    }
+    for connection in &user.connections {
+        if let Standing::Failing(Failing { since, .. }) = standing(user, connection, now) {
+            let gap = ((now - since) / 4).clamp(pace.failing, pace.failing.saturating_mul(FAILING_AT_MOST));
+            consider(Need::Failing, looked + gap);
+        }
+    }
+    next
+}
+
+/// The user's place in the pass: everybody has a fixed one, so that looks are spread evenly however they began.
+fn turn(user: &User, pace: &Pace, looked: Ms) -> Ms {
+    let phase = (user.id.spread() % pace.pass.unsigned_abs()).cast_signed();
+    // The first of the user's moments that is more than half a pass after the last look.
+    let earliest = looked + pace.pass / 2;
+    earliest + (phase - earliest).rem_euclid(pace.pass)
+}
+
+/// What to ask about a user now.
+pub fn plan(user: &User, need: Need, pace: &Pace, now: Ms) -> Plan {
+    let unlisted = |job: &Job| job.created != 0 && now >= job.created + span::WEEK;
+    let failing_unlisted = user.connections.iter().any(|connection| {
+        let evidence = user
+            .jobs
+            .iter()
+            .any(|job| job.is_failed() && !unlisted(job) && job.connection.as_ref() == Some(&connection.id));
+        connection.status == Status::Invalid && !evidence
+            || matches!(standing(user, connection, now), Standing::Failing(_)) && !evidence
+    });
+    let unknown = user.jobs.iter().any(|job| {
+        let named = job.connection.as_ref();
+        named.is_some_and(|id| user.connection(id).is_none() && user.connections_listed <= job.first_seen)
+    });
+    let named = user.jobs.iter().filter(|job| {
+        let kept_back = job.is_queued() || job.is_running();
+        // A hinted job that no list has shown, and what has left the list.
+        kept_back && (job.created == 0 || unlisted(job))
+    });
+    Plan {
+        user: user.id.clone(),
+        connections: user.connections_listed == 0
+            || now - user.connections_listed >= pace.connections
+            || unknown
+            || failing_unlisted,
+        jobs: named.map(|job| job.id.clone()).take(16).collect(),
+        need,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Id;
+
+    fn user(text: &str) -> User {
+        User {
+            id: Id::parse(text).unwrap(),
+            discovered: 0,
+            watermark: 0,
+            jobs_listed: 1,
+            connections_listed: 1,
+            sources: 1,
+            settled: 0,
+            timer: 0,
+            connections: Vec::new(),
+            jobs: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn quiet_users_are_spread_evenly_over_the_pass_and_keep_their_turn() {
+        let pace = Pace::from(&Poll::default());
+        let noon = 40 * span::DAY + 5;
+        let mut hours = [0; 24];
+        for n in 0..2400 {
+            let mut user = user(&format!("user-{n}"));
+            user.jobs_listed = noon;
+            let (need_of, due) = need(&user, &pace, noon);
+            assert_eq!(need_of, Need::Quiet);
+            assert!(due > noon && due <= noon + 3 * span::DAY / 2 + 1, "{due}");
+            hours[((due / span::HOUR) % 24) as usize] += 1;
+            // Looked at late, it comes back to its turn.
+            user.jobs_listed = due + span::HOUR;
+            assert_eq!(need(&user, &pace, due + span::HOUR).1, due + span::DAY);
+        }
+        assert!(hours.iter().all(|count| (60..140).contains(count)), "{hours:?}");
+    }
+}
