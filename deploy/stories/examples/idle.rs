@@ -14,6 +14,7 @@ use daemon::{Fatal, Flags};
 use stories::{
     house::{House, Process, free_address},
     settings::{Addresses, Places},
+    truth::Truth,
 };
 
 fn main() -> ExitCode {
@@ -33,10 +34,11 @@ async fn measure() -> Result<()> {
         Addresses { sandbox: free_address(0)?, exporter: free_address(0)?, alerter: free_address(0)? };
 
     let config = |path: std::path::PathBuf| [format!("--config.file={}", path.display())];
-    let _sandbox = house.start("basiq-sandbox", addresses.sandbox, &places.sandbox_arguments()?).await?;
+    let _sandbox = house.start("basiq-sandbox", addresses.sandbox, &places.sandbox(house.anchor)?).await?;
+    let truth = Truth::read(&house, addresses.sandbox).await?;
     let mut running = Vec::new();
     for (name, address, arguments) in [
-        ("basiq-exporter", addresses.exporter, config(places.exporter(addresses)?)),
+        ("basiq-exporter", addresses.exporter, config(places.exporter(addresses, &truth)?)),
         ("basiq-alerter", addresses.alerter, config(places.alerter(addresses)?)),
     ] {
         let begun = Instant::now();

@@ -74,8 +74,9 @@ struct Stage {
 
 impl Stage {
     async fn build(house: &House, places: &Places, addresses: Addresses) -> Result<Self> {
-        let sandbox = house.start("basiq-sandbox", addresses.sandbox, &places.sandbox_arguments()?).await?;
-        let exporter_arguments = vec![flag("--config.file", &places.exporter(addresses)?)];
+        let sandbox = house.start("basiq-sandbox", addresses.sandbox, &places.sandbox(house.anchor)?).await?;
+        let truth = Truth::read(house, addresses.sandbox).await?;
+        let exporter_arguments = vec![flag("--config.file", &places.exporter(addresses, &truth)?)];
         let exporter = house.start("basiq-exporter", addresses.exporter, &exporter_arguments).await?;
         let alerter_arguments = [flag("--config.file", &places.alerter(addresses)?)];
         let alerter = house.start("basiq-alerter", addresses.alerter, &alerter_arguments).await?;
@@ -112,7 +113,7 @@ impl Stage {
 
             let truth = Truth::read(house, self.addresses.sandbox).await?;
             let mut told = tale.read_truth(&truth);
-            told.extend(tale.read_letters(&places.messages()));
+            told.extend(tale.read_letters(&places.messages(), &truth));
             told.extend(tale.read_tickets(&places.tickets()));
             if self.exporter.is_some() {
                 let metrics = house.read(&format!("http://{}/metrics", self.addresses.exporter)).await?;

@@ -1,50 +1,42 @@
-//! Who fails how, and what must come of it.
+//! Who of the sandbox's default scenario fails how, and what must come of it.
 //!
-//! The sandbox's side is `plot.yml`; here stand the same people with what `behaviour` owes each of
-//! them: exactly these messages in this order, this many refreshes, this ticket.
+//! The sandbox's side is its `quickstart.yml`; here stand the same people with what `behaviour` owes
+//! each of them: exactly these messages in this order, these refreshes, this ticket.
 
 use std::time::Duration;
 
-/// The scenario that the sandbox plays.
-pub const SCENARIO: &str = include_str!("plot.yml");
-
 /// The stories' time in which everything must have been told.
-pub const LENGTH: Duration = Duration::from_secs(4 * 3600);
+pub const LENGTH: Duration = Duration::from_secs(6 * 3600 + 30 * 60);
 
 /// When the exporter is killed, and when it comes back; nobody may be told anything because of it.
-pub const EXPORTER_GONE: (Duration, Duration) = (Duration::from_secs(60 * 60), Duration::from_secs(68 * 60));
+pub const EXPORTER_GONE: (Duration, Duration) =
+    (Duration::from_secs(130 * 60), Duration::from_secs(140 * 60));
 
-/// From when to when AU00004's connector is in major outage.
-pub const OUTAGE: (Duration, Duration) = (Duration::from_secs(20 * 60), Duration::from_secs(80 * 60));
+/// When the major outage of the bank of `russ` and `tracy` lifts.
+pub const OUTAGE_LIFTS: Duration = Duration::from_secs(3 * 3600);
 
 /// A person of the stories.
 #[derive(Clone, Copy, Debug)]
 pub struct Person {
     /// The scenario's name.
     pub name: &'static str,
-    /// Basiq's user id.
-    pub user: &'static str,
-    /// Where messages go.
-    pub address: &'static str,
     /// What happens to them, in one line.
     pub story: &'static str,
     /// The templates of the messages they get, in order, and no others.
     pub letters: &'static [&'static str],
-    /// How many refreshes their connection gets.
+    /// What refreshes their connections get.
     pub refreshes: Refreshes,
     /// The ticket about their connection.
     pub ticket: Ticket,
 }
 
-/// How many refreshes a connection gets.
+/// What refreshes a connection gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refreshes {
-    /// Not one.
-    None,
     /// Exactly so many.
     Exactly(usize),
-    /// At least one, and none while its bank is in major outage.
-    AfterTheOutage,
+    /// None while its bank is in major outage.
+    OnlyAfterTheOutage,
 }
 
 /// What is filed about a connection.
@@ -52,93 +44,82 @@ pub enum Refreshes {
 pub enum Ticket {
     /// Nothing.
     None,
-    /// One ticket.
-    Filed,
     /// One ticket, with a comment when the connection recovered.
     FiledAndCommented,
+}
+
+const fn healthy(name: &'static str) -> Person {
+    Person {
+        name,
+        story: "healthy: hears nothing",
+        letters: &[],
+        refreshes: Refreshes::Exactly(0),
+        ticket: Ticket::None,
+    }
 }
 
 /// Everybody in the stories.
 pub const PEOPLE: &[Person] = &[
     Person {
         name: "bighead",
-        user: "0b16ead0-0000-4000-8000-000000000001",
-        address: "bighead@hooli.example",
-        story: "the bank locked the account: unlock it with the bank first",
-        letters: &["locked"],
-        refreshes: Refreshes::None,
+        story: "the bank locked the account: told to unlock it there first; hears when it works again",
+        letters: &["locked", "ready"],
+        refreshes: Refreshes::Exactly(0),
+        ticket: Ticket::None,
+    },
+    Person {
+        name: "monica",
+        story: "a wrong password: told to give it again; hears when it works again",
+        letters: &["credentials", "ready"],
+        refreshes: Refreshes::Exactly(0),
         ticket: Ticket::None,
     },
     Person {
         name: "erlich",
-        user: "0e7110c4-0000-4000-8000-000000000002",
-        address: "erlich@hooli.example",
-        story: "the bank shows a pop-up: deal with it at the bank",
-        letters: &["bank-action"],
-        refreshes: Refreshes::None,
+        story: "the bank shows a pop-up: told to deal with it at the bank; hears when it works again",
+        letters: &["bank-action", "ready"],
+        refreshes: Refreshes::Exactly(0),
         ticket: Ticket::None,
     },
     Person {
         name: "jianYang",
-        user: "01a2a9f0-0000-4000-8000-000000000003",
-        address: "jianyang@hooli.example",
-        story: "service unavailable: refreshed twice, then a ticket; recovers later",
+        story: "the bank does not answer: told of the delay, refreshed twice, then a ticket, which hears of the recovery",
         letters: &["delayed", "ready"],
         refreshes: Refreshes::Exactly(2),
         ticket: Ticket::FiledAndCommented,
     },
     Person {
-        name: "monica",
-        user: "0d017ca0-0000-4000-8000-000000000004",
-        address: "monica@raviga.example",
-        story: "a wrong password, given again an hour later",
-        letters: &["credentials", "ready"],
-        refreshes: Refreshes::None,
-        ticket: Ticket::None,
-    },
-    Person {
         name: "dinesh",
-        user: "0d19e540-0000-4000-8000-000000000005",
-        address: "dinesh@piedpiper.example",
-        story: "in Basiq's retry queue: heals at the next try",
+        story: "in Basiq's retry queue: told of the delay, healed by a later try",
         letters: &["delayed", "ready"],
         refreshes: Refreshes::Exactly(1),
         ticket: Ticket::None,
     },
     Person {
-        name: "carla",
-        user: "0ca71a00-0000-4000-8000-000000000006",
-        address: "carla@piedpiper.example",
+        name: "keenan",
         story: "in Basiq's retry queue for 7 days: one message and one ticket when it expires",
-        letters: &["delayed", "gave-up"],
+        letters: &["delayed", "gave-up", "ready"],
         refreshes: Refreshes::Exactly(1),
-        ticket: Ticket::Filed,
+        ticket: Ticket::FiledAndCommented,
     },
     Person {
-        name: "peter",
-        user: "09e7e700-0000-4000-8000-000000000007",
-        address: "peter@raviga.example",
+        name: "russ",
         story: "the bank has a major outage: told so, no refresh and no ticket meanwhile",
         letters: &["outage", "ready"],
-        refreshes: Refreshes::AfterTheOutage,
+        refreshes: Refreshes::OnlyAfterTheOutage,
         ticket: Ticket::None,
     },
     Person {
-        name: "gavinBelson",
-        user: "06a71b00-0000-4000-8000-000000000008",
-        address: "gavin@hooli.example",
-        story: "healthy: hears nothing",
-        letters: &[],
-        refreshes: Refreshes::None,
+        name: "tracy",
+        story: "the bank has a major outage: told so, no refresh and no ticket meanwhile",
+        letters: &["outage", "ready"],
+        refreshes: Refreshes::OnlyAfterTheOutage,
         ticket: Ticket::None,
     },
-    Person {
-        name: "Whistler",
-        user: "03415700-0000-4000-8000-000000000009",
-        address: "whistler@hooli.example",
-        story: "healthy, at the bank in outage by another method: hears nothing",
-        letters: &[],
-        refreshes: Refreshes::None,
-        ticket: Ticket::None,
-    },
+    healthy("gavinBelson"),
+    healthy("Gilfoyle"),
+    healthy("jared"),
+    healthy("richard"),
+    healthy("laurieBream"),
+    healthy("ashMann"),
 ];

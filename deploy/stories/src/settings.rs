@@ -7,8 +7,9 @@ use std::{
 };
 
 use anyhow::Result;
+use jiff::Timestamp;
 
-use crate::plot::{PEOPLE, SCENARIO};
+use crate::truth::Truth;
 
 /// The API key that the sandbox accepts.
 pub const API_KEY: &str = "c2FuZGJveDpxdWlja3N0YXJ0";
@@ -60,25 +61,24 @@ impl Places {
         Ok(path)
     }
 
-    /// The sandbox's flags, for the scenario of the plot.
+    /// The sandbox's flags for its default scenario, whose times count from `epoch`.
     ///
     /// # Errors
     /// The work folder cannot be written.
-    pub fn sandbox_arguments(&self) -> Result<Vec<String>> {
-        self.sandbox_playing(SCENARIO)
+    pub fn sandbox(&self, epoch: Timestamp) -> Result<Vec<String>> {
+        let key = self.write("key", API_KEY)?;
+        Ok(vec![format!("--api-key.file={}", key.display()), format!("--scenario.epoch={epoch}")])
     }
 
-    /// The sandbox's flags, for any scenario.
+    /// The sandbox's flags for any scenario.
     ///
     /// # Errors
     /// The work folder cannot be written.
-    pub fn sandbox_playing(&self, scenario: &str) -> Result<Vec<String>> {
-        let key = self.write("key", API_KEY)?;
+    pub fn sandbox_playing(&self, scenario: &str, epoch: Timestamp) -> Result<Vec<String>> {
         let scenario = self.write("scenario.yml", scenario)?;
-        Ok(vec![
-            format!("--api.key-file={}", key.display()),
-            format!("--scenario.file={}", scenario.display()),
-        ])
+        let mut flags = self.sandbox(epoch)?;
+        flags.push(format!("--scenario.file={}", scenario.display()));
+        Ok(flags)
     }
 
     /// The exporter's configuration for the sandbox, and the users it watches. Quiet users are looked at every two
@@ -86,10 +86,10 @@ impl Places {
     ///
     /// # Errors
     /// The work folder cannot be written.
-    pub fn exporter(&self, addresses: Addresses) -> Result<PathBuf> {
+    pub fn exporter(&self, addresses: Addresses, truth: &Truth) -> Result<PathBuf> {
         let mut users = String::from("- targets:\n");
-        for person in PEOPLE {
-            let _ = writeln!(users, "    - {}", person.user);
+        for id in truth.user_ids() {
+            let _ = writeln!(users, "    - {id}");
         }
         self.exporter_watching(&format!("http://{}", addresses.sandbox), &users, "2m")
     }

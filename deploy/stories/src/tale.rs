@@ -10,15 +10,18 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     mailbox,
-    plot::{PEOPLE, Person, Refreshes, Ticket},
+    plot::{OUTAGE_LIFTS, PEOPLE, Person, Refreshes, Ticket},
     truth::Truth,
 };
+
+/// Whoever is written to without being in the stories.
+const STRANGER: &str = "somebody unknown";
 
 /// What has been seen so far.
 #[derive(Debug, Default)]
 pub struct Tale {
     start: Timestamp,
-    /// Per user: the templates and files of the messages, in order.
+    /// Per person: the templates and files of the messages, in order.
     letters: BTreeMap<String, Vec<(String, PathBuf)>>,
     known: BTreeSet<PathBuf>,
     /// Per ticket file: its length when last read, so that a comment is noticed.
@@ -50,22 +53,20 @@ impl Tale {
     }
 
     /// Looks at the message folder; returns a sentence for each new one.
-    pub fn read_letters(&mut self, folder: &std::path::Path) -> Vec<String> {
+    pub fn read_letters(&mut self, folder: &std::path::Path, truth: &Truth) -> Vec<String> {
         let mut told = Vec::new();
         for letter in mailbox::letters(folder) {
             if !self.known.insert(letter.path.clone()) {
                 continue;
             }
             let name = letter.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let person = PEOPLE.iter().find(|person| name.contains(person.user));
-            let template = person
-                .and_then(|person| name.split(&format!("-{}", person.user)).next())
-                .unwrap_or("unknown")
-                .to_owned();
-            let who = person.map_or("somebody unknown", |person| person.name);
+            let known = PEOPLE.iter().find_map(|person| {
+                let (template, _) = name.split_once(&format!("-{}", truth.user_id(person.name)?))?;
+                Some((person.name, template.to_owned()))
+            });
+            let (who, template) = known.unwrap_or((STRANGER, name));
             told.push(format!("{who} is told: \"{}\"\n          {}", letter.subject, letter.path.display()));
-            let user = person.map_or("unknown", |person| person.user).to_owned();
-            self.letters.entry(user).or_default().push((template, letter.path));
+            self.letters.entry(who.to_owned()).or_default().push((template, letter.path));
         }
         told
     }
@@ -197,7 +198,7 @@ impl Tale {
                 _ => Err("not seen yet".to_owned()),
             },
         });
-        if let Some(strangers) = self.letters.get("unknown") {
+        if let Some(strangers) = self.letters.get(STRANGER) {
             proofs.push(Proof {
                 who: "strangers".to_owned(),
                 story: "nobody else is written to".to_owned(),
@@ -209,7 +210,7 @@ impl Tale {
 
     fn person(&self, person: &Person, truth: &Truth) -> Result<String, String> {
         let mut evidence = Vec::new();
-        let letters = self.letters.get(person.user).map(Vec::as_slice).unwrap_or_default();
+        let letters = self.letters.get(person.name).map(Vec::as_slice).unwrap_or_default();
         let templates: Vec<&str> = letters.iter().map(|(template, _)| template.as_str()).collect();
         if templates != person.letters {
             return Err(format!("messages {templates:?}, expected {:?}", person.letters));
@@ -218,11 +219,10 @@ impl Tale {
 
         let refreshes = truth.refreshes(person.name);
         let right = match person.refreshes {
-            Refreshes::None => refreshes.is_empty(),
             Refreshes::Exactly(count) => refreshes.len() == count,
-            Refreshes::AfterTheOutage => {
-                let lifted = self.start + signed(crate::plot::OUTAGE.1);
-                !refreshes.is_empty() && refreshes.iter().all(|at| *at >= lifted)
+            Refreshes::OnlyAfterTheOutage => {
+                let lifted = self.start + signed(OUTAGE_LIFTS);
+                refreshes.iter().all(|at| *at >= lifted)
             }
         };
         if !right {
@@ -241,9 +241,9 @@ impl Tale {
             .collect();
         match (person.ticket, about.as_slice()) {
             (Ticket::None, []) => {}
-            (Ticket::Filed | Ticket::FiledAndCommented, [path]) => {
+            (Ticket::FiledAndCommented, [path]) => {
                 let text = std::fs::read_to_string(path).unwrap_or_default();
-                if !text.contains(person.user) {
+                if !truth.user_id(person.name).is_some_and(|user| text.contains(user)) {
                     return Err(format!("the ticket does not name the user: {}", path.display()));
                 }
                 let named =
@@ -251,8 +251,7 @@ impl Tale {
                 if named == 0 {
                     return Err(format!("the ticket names no failed job: {}", path.display()));
                 }
-                let commented = text.contains("--- comment");
-                if person.ticket == Ticket::FiledAndCommented && !commented {
+                if !text.contains("--- comment") {
                     return Err(format!("the ticket has no comment yet: {}", path.display()));
                 }
                 evidence.push(format!("{} ({named} job ids)", path.display()));

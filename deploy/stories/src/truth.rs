@@ -59,6 +59,16 @@ impl Truth {
         self.users.iter().find(|user| user.name == name)
     }
 
+    /// The ids of all users.
+    pub fn user_ids(&self) -> impl Iterator<Item = &str> {
+        self.users.iter().map(|user| user.id.as_str())
+    }
+
+    /// The id of a person.
+    pub fn user_id(&self, name: &str) -> Option<&str> {
+        Some(self.user(name)?.id.as_str())
+    }
+
     /// When refreshes of a person's connections came in.
     pub fn refreshes(&self, name: &str) -> Vec<Timestamp> {
         let Some(user) = self.user(name) else { return Vec::new() };
