@@ -11,6 +11,9 @@ use std::sync::{Arc, OnceLock};
 /// The label that holds the name of a metric.
 pub const METRIC_NAME: &str = "__name__";
 
+/// Labels that describe the metric itself.
+const METADATA: [&str; 3] = [METRIC_NAME, "__type__", "__unit__"];
+
 /// One label: a name and a value that is never empty, shared by the sets that carry it.
 #[derive(Clone)]
 pub(crate) struct Label(Arc<Pair>);
@@ -181,6 +184,16 @@ impl Labels {
     #[must_use]
     pub fn without_metric_name(&self) -> Self {
         self.filtered(|pair| pair.name() != METRIC_NAME)
+    }
+
+    /// The same set without what describes the metric itself and does not fit a value calculated from
+    /// it: its name, and Prometheus's reserved labels for type and unit.
+    pub(crate) fn without_metadata(&self) -> Self {
+        self.filtered(|pair| !METADATA.contains(&pair.name()))
+    }
+
+    pub(crate) fn has_metadata(&self) -> bool {
+        self.pairs.iter().any(|pair| pair.name().starts_with("__") && METADATA.contains(&pair.name()))
     }
 
     fn filtered(&self, keep: impl Fn(&Label) -> bool) -> Self {

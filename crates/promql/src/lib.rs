@@ -7,6 +7,7 @@
 mod eval;
 mod expr;
 mod functions;
+mod go_regex;
 mod labels;
 mod matcher;
 mod node;

@@ -2,13 +2,10 @@
 
 use std::fmt;
 
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 
 use crate::labels::Labels;
 use crate::refused::Refused;
-
-/// The most memory that a compiled regular expression may take, in bytes.
-const REGEX_SIZE: usize = 1 << 20;
 
 /// How a label is compared.
 #[derive(Clone, Debug)]
@@ -71,18 +68,13 @@ impl fmt::Display for Matcher {
     }
 }
 
-/// Compiles a regular expression as Prometheus reads it: anchored, `.` matching line ends, of bounded size.
+/// Compiles a regular expression as Prometheus reads it.
 pub(crate) fn anchored(pattern: &str) -> Result<Regex, Refused> {
-    RegexBuilder::new(&format!("^(?s:{pattern})$"))
-        .size_limit(REGEX_SIZE)
-        .dfa_size_limit(REGEX_SIZE)
-        .nest_limit(50)
-        .build()
-        .map_err(|_| {
-            Refused::unsupported(format!(
-                "the regular expression {pattern:?} is not one this engine can compile"
-            ))
-        })
+    crate::go_regex::anchored(pattern).ok_or_else(|| {
+        Refused::unsupported(format!(
+            "the regular expression {pattern:?} is too large, or not one that Go accepts"
+        ))
+    })
 }
 
 /// A selector of an expression: which series it reads, and how far back.

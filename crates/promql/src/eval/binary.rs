@@ -138,8 +138,8 @@ fn matched(binary: &Binary, left: Vec<Element>, right: Vec<Element>) -> Result<V
             continue;
         }
         let labels = result_labels(binary, &element.labels, &other.labels);
-        // Prometheus lets the many side decide, and for `bool` drops the name in any case.
-        let nameless = binary.boolean || (binary.operator.is_comparison() && element.nameless);
+        // A comparison that filters brings back a name whose drop was only delayed, as in Prometheus.
+        let nameless = binary.boolean;
         results.push(Element { labels, value, nameless });
     }
     if !one_to_one {
@@ -169,7 +169,7 @@ fn result_labels(binary: &Binary, many: &Labels, one: &Labels) -> Labels {
 
 /// A calculated value is no longer what the name says; a compared one is.
 fn without_name(binary: &Binary, labels: &Labels) -> Labels {
-    if binary.operator.is_comparison() { labels.clone() } else { labels.without_metric_name() }
+    if binary.operator.is_comparison() { labels.clone() } else { labels.without_metadata() }
 }
 
 fn duplicate(binary: &Binary, one: &Labels, other: &Labels, swapped: bool) -> EvalError {

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 
 use crate::expr::{EvalError, Query};
-use crate::labels::{Labels, METRIC_NAME};
+use crate::labels::Labels;
 use crate::node::Node;
 use crate::value::{Point, Sample, Series, Value};
 use crate::window::{ByHash, Window};
@@ -63,7 +63,7 @@ pub(crate) fn evaluate(node: &Node, window: &Window, query: &Query) -> Result<Va
         }
         Evaluated::Matrix(runs) => {
             let series = |run: Run<'_>| {
-                let labels = if run.nameless { run.labels.without_metric_name() } else { run.labels };
+                let labels = if run.nameless { run.labels.without_metadata() } else { run.labels };
                 Series { labels, points: run.points.into_owned() }
             };
             let matrix: Vec<Series> = runs.into_iter().map(series).collect();
@@ -144,8 +144,8 @@ fn without_stale_names(mut elements: Vec<Element>) -> Result<Vec<Element>, EvalE
     let mut changed = false;
     for element in elements.iter_mut().filter(|element| element.nameless) {
         element.nameless = false;
-        if element.labels.label(METRIC_NAME).is_some() {
-            element.labels = element.labels.without_metric_name();
+        if element.labels.has_metadata() {
+            element.labels = element.labels.without_metadata();
             changed = true;
         }
     }

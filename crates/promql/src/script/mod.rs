@@ -83,13 +83,20 @@ impl fmt::Display for Tally {
 /// Runs a script. A line that is no script at all is an outcome that failed.
 pub fn run(script: &str) -> Vec<Outcome> {
     let mut window = Window::unbounded();
+    let mut started: Vec<Labels> = Vec::new();
     let mut outcomes = Vec::new();
     for command in read::commands(script) {
         match command {
-            Ok((_, Command::Clear)) => window = Window::unbounded(),
-            Ok((_, Command::Load(load))) => fill(&mut window, &load),
+            Ok((_, Command::Clear)) => {
+                window = Window::unbounded();
+                started.clear();
+            }
+            Ok((_, Command::Load(mut load))) => {
+                fill(&mut window, &load);
+                started.append(&mut load.started);
+            }
             Ok((line, Command::Eval(evaluation))) => {
-                let verdict = judge(&window, &evaluation);
+                let verdict = judge(&window, &started, &evaluation);
                 outcomes.push(Outcome { line, expression: evaluation.expression, verdict });
             }
             Err((line, text, why)) => {
@@ -128,7 +135,7 @@ fn as_histogram(labels: &Labels) -> Option<Labels> {
     Some(labels.without(&["le"]).with(METRIC_NAME, bare))
 }
 
-fn judge(window: &Window, evaluation: &Evaluation) -> Verdict {
+fn judge(window: &Window, started: &[Labels], evaluation: &Evaluation) -> Verdict {
     if evaluation.expected == Expected::Histograms {
         return Verdict::Skipped("native histograms are expected".to_owned());
     }
@@ -138,6 +145,11 @@ fn judge(window: &Window, evaluation: &Evaluation) -> Verdict {
         Err(Refused::Invalid(_)) if fails => return Verdict::Passed,
         Err(refused) => return Verdict::Skipped(reason(&refused)),
     };
+    if started.iter().any(|labels| expr.selectors().iter().any(|selector| selector.selects(labels))) {
+        return Verdict::Skipped(
+            "series with start timestamps, which are experimental, are selected".to_owned(),
+        );
+    }
     let mut results = Vec::new();
     for at_ms in evaluation.span.instants() {
         let (start_ms, end_ms) = match evaluation.span {

@@ -6,6 +6,8 @@ use crate::series::{self, Description, Step};
 pub(super) struct Load {
     pub(super) step_ms: i64,
     pub(super) series: Vec<Description>,
+    /// Series that are given start timestamps (`metric@st`), which are experimental.
+    pub(super) started: Vec<Labels>,
     /// Whether native histograms are to be made of the classic ones (`load_with_nhcb`).
     pub(super) with_histograms: bool,
 }
@@ -111,9 +113,18 @@ fn command(line: &str, body: &[&str]) -> Result<Command, String> {
         "clear" => Ok(Command::Clear),
         "load" | "load_with_nhcb" => {
             let step_ms = millis(rest.trim()).ok_or("load needs a step")?;
-            let series = body.iter().map(|line| series::parse(line).map_err(|error| error.to_string()));
-            let series = last_of_each(series.collect::<Result<_, _>>()?);
-            Ok(Command::Load(Load { step_ms, series, with_histograms: word == "load_with_nhcb" }))
+            let (mut series, mut started) = (Vec::new(), Vec::new());
+            for line in body {
+                let (labels, rest) = series::parse_metric(line).map_err(|error| error.to_string())?;
+                if rest.starts_with("@st") {
+                    started.push(labels);
+                } else {
+                    let steps = series::parse_values(rest).map_err(|error| error.to_string())?;
+                    series.push(Description { labels, steps });
+                }
+            }
+            let series = last_of_each(series);
+            Ok(Command::Load(Load { step_ms, series, started, with_histograms: word == "load_with_nhcb" }))
         }
         _ if word == "eval" || word.starts_with("eval_") => {
             let flavour = word.strip_prefix("eval").unwrap_or("").trim_start_matches('_');
