@@ -90,6 +90,18 @@ pub(super) async fn ask(
     effect: Effect,
     request: reqwest::RequestBuilder,
 ) -> Result<Answer, DeliveryError> {
+    // No answer has this status: informational ones never end a request.
+    let given = ask_or(who, effect, request, StatusCode::CONTINUE).await?;
+    given.ok_or_else(|| DeliveryError::Retry { after: None, why: format!("{who} did not end its answer") })
+}
+
+/// As [`ask`]; `None` if the answer has the status `none`.
+pub(super) async fn ask_or(
+    who: &str,
+    effect: Effect,
+    request: reqwest::RequestBuilder,
+    none: StatusCode,
+) -> Result<Option<Answer>, DeliveryError> {
     let lost = |error: &reqwest::Error| {
         let why = format!("{who}: {}", reason(error));
         // What never left is safe to send again; so is what changes nothing twice.
@@ -108,7 +120,10 @@ pub(super) async fn ask(
             }
             body.extend_from_slice(&chunk);
         }
-        return Ok(Answer { status, body });
+        return Ok(Some(Answer { status, body }));
+    }
+    if status == none {
+        return Ok(None);
     }
     let after = response
         .headers()

@@ -9,6 +9,7 @@ pub mod contacts;
 mod contract;
 pub mod desks;
 mod durable;
+mod hook;
 mod http;
 pub mod message;
 pub mod operators;

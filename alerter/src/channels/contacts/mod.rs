@@ -2,6 +2,7 @@
 
 pub mod basiq;
 pub mod file;
+pub mod http;
 
 use std::sync::Arc;
 
@@ -17,6 +18,8 @@ pub enum ContactSource {
     Basiq(basiq::Settings),
     /// A file that the partner keeps.
     File(file::Settings),
+    /// The partner's HTTP endpoint.
+    Http(http::Settings),
 }
 
 impl Default for ContactSource {
@@ -34,6 +37,7 @@ impl ContactSource {
         match self {
             Self::Basiq(basiq::Settings {}) => Ok(Arc::new(basiq::Basiq { client: client.clone() })),
             Self::File(settings) => settings.build(),
+            Self::Http(settings) => settings.build(),
         }
     }
 }

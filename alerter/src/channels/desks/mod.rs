@@ -1,5 +1,7 @@
 //! Support desks, where tickets go.
 
+mod api;
+
 use super::registry::plugins;
 
 plugins! {
@@ -7,5 +9,17 @@ plugins! {
     Desks, DeskKind: dyn Desk in "desks" {
         /// Writes each ticket as a file, the default.
         files => Files,
+        /// Jira Cloud.
+        jira => Jira,
+        /// Jira Service Management Cloud.
+        jsm => Jsm,
+        /// By mail, to Basiq's support for example.
+        mail => Mail,
+        /// Request Tracker 5.
+        rt => Rt,
+        /// Any other system, by signed webhook.
+        webhook => Webhook,
+        /// Zendesk Support.
+        zendesk => Zendesk,
     } default files
 }

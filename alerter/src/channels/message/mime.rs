@@ -6,7 +6,7 @@ use daemon::Secret;
 use lettre::{
     Address, Message,
     message::{
-        MultiPart, SinglePart,
+        MessageBuilder, MultiPart, SinglePart,
         header::{ContentType, HeaderName, HeaderValue},
     },
 };
@@ -57,17 +57,8 @@ pub(super) fn mail(
         .message_id(Some(message_id(&message.message_id)?));
     if let Some(opening) = &message.in_reply_to {
         let opening = message_id(opening)?;
-        builder = builder.in_reply_to(opening.clone()).references(opening);
+        builder = thread(builder, opening);
     }
-    builder = builder
-        .raw_header(HeaderValue::new(
-            HeaderName::new_from_ascii_str("Auto-Submitted"),
-            "auto-generated".to_owned(),
-        ))
-        .raw_header(HeaderValue::new(
-            HeaderName::new_from_ascii_str("X-Auto-Response-Suppress"),
-            "All".to_owned(),
-        ));
     let part = |kind: ContentType, body: &str| SinglePart::builder().header(kind).body(body.to_owned());
     // The same bytes for every attempt: the boundary comes from the key instead of chance.
     let alternative = MultiPart::alternative()
@@ -77,6 +68,19 @@ pub(super) fn mail(
     let mail =
         builder.multipart(alternative).map_err(|_| permanent("the message's headers cannot be written"))?;
     Ok(Mail { bytes: mail.formatted(), to })
+}
+
+/// Answers the message with this id, and so appears below it.
+pub(super) fn thread(builder: MessageBuilder, opening: String) -> MessageBuilder {
+    builder.in_reply_to(opening.clone()).references(opening)
+}
+
+/// No vacation note shall answer (RFC 3834).
+pub(super) fn automatic(builder: MessageBuilder) -> MessageBuilder {
+    let header = |name, value: &str| HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned());
+    builder
+        .raw_header(header("Auto-Submitted", "auto-generated"))
+        .raw_header(header("X-Auto-Response-Suppress", "All"))
 }
 
 /// The one recipient.

@@ -5,6 +5,7 @@
 //! and the incident's reference, is not a template and cannot be removed by one.
 
 mod mime;
+pub(crate) mod plain;
 mod sender;
 mod templates;
 mod values;

@@ -7,5 +7,11 @@ plugins! {
     OperatorChannels, OperatorChannelKind: dyn Operators in "operators" {
         /// Writes each notice as a file, the default.
         files => Files,
+        /// Alertmanager, as alerts.
+        alertmanager => Alertmanager,
+        /// By mail.
+        mail => Mail,
+        /// Any other system, by signed webhook.
+        webhook => Webhook,
     } default files
 }

@@ -9,5 +9,7 @@ plugins! {
         files => Files,
         /// E-mail over a relay.
         smtp => Smtp,
+        /// The partner's own message platform, by signed webhook.
+        webhook => Webhook,
     } default files
 }

@@ -1,0 +1,78 @@
+//! An HTTP endpoint of the partner: who a user is, in the partner's own words.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use daemon::Secret;
+use reqwest::StatusCode;
+use serde::Deserialize;
+use url::Url;
+
+use crate::channels::{
+    Contact, Contacts, DeliveryError, SettingsError,
+    http::{self, Effect},
+};
+
+/// Section `contacts.http`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The address; Basiq's user id is added as one more path segment. It answers 404 for a user that is
+    /// not known, else a JSON object of `address`, `name`, `language` and `external_id`, all optional.
+    pub url: String,
+    /// The file with a bearer token.
+    pub token_file: PathBuf,
+    /// How long the endpoint may take; 10 s where not set.
+    #[serde(default)]
+    pub timeout: Option<daemon::config::Duration>,
+}
+
+impl Settings {
+    pub(super) fn build(self) -> Result<Arc<dyn Contacts>, SettingsError> {
+        let place = |error: SettingsError| SettingsError { place: "contacts.http".to_owned(), ..error };
+        let timeout = self.timeout.map_or(Duration::from_secs(10), |timeout| timeout.0);
+        Ok(Arc::new(ByHttp {
+            url: http::url(&self.url).map_err(place)?,
+            client: http::client(timeout).map_err(place)?,
+            token: http::secret("token_file", &self.token_file).map_err(place)?,
+        }))
+    }
+}
+
+struct ByHttp {
+    url: Url,
+    client: reqwest::Client,
+    token: Secret,
+}
+
+#[derive(Deserialize)]
+struct Given {
+    address: Option<String>,
+    name: Option<String>,
+    language: Option<String>,
+    external_id: Option<String>,
+}
+
+#[async_trait]
+impl Contacts for ByHttp {
+    async fn resolve(&self, user: &str) -> Result<Option<Contact>, DeliveryError> {
+        let mut url = self.url.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().push(user);
+        }
+        let request = self.client.get(url).bearer_auth(self.token.expose());
+        let who = "the contacts endpoint";
+        let answer = match http::ask_or(who, Effect::Repeatable, request, StatusCode::NOT_FOUND).await? {
+            Some(answer) => answer,
+            None => return Ok(None),
+        };
+        let given: Given = answer.json(who)?;
+        let secret = |text: Option<String>| text.filter(|text| !text.trim().is_empty()).map(Secret::new);
+        Ok(Some(Contact {
+            address: secret(given.address),
+            name: secret(given.name),
+            language: given.language,
+            external_id: given.external_id,
+        }))
+    }
+}

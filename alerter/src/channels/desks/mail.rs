@@ -1,0 +1,103 @@
+//! A desk that is reached by mail, such as Basiq's support. It cannot be searched: an unknown outcome waits
+//! for a person.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use daemon::Clock;
+use serde::Deserialize;
+
+use crate::channels::{
+    DeliveryError, Desk, Parts, Plugin, Receipt, SettingsError, Ticket,
+    message::{
+        Mailbox,
+        plain::{Plain, message_id},
+    },
+    smtp::{Relay, RelaySettings},
+};
+
+/// One instance.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The name of the instance.
+    pub name: String,
+    /// The address that tickets come from; answers go there.
+    pub from: String,
+    /// The desk's address.
+    pub to: String,
+    /// The relay.
+    pub relay: RelaySettings,
+}
+
+impl Plugin<dyn Desk> for Settings {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn build(self, parts: &Parts) -> Result<Arc<dyn Desk>, SettingsError> {
+        Ok(Arc::new(ByMail {
+            from: Mailbox::parse(&self.from)?,
+            to: Mailbox::parse(&self.to)?,
+            relay: Relay::new(self.relay)?,
+            clock: parts.clock.clone(),
+        }))
+    }
+}
+
+struct ByMail {
+    from: Mailbox,
+    to: Mailbox,
+    relay: Relay,
+    clock: Clock,
+}
+
+#[async_trait]
+impl Desk for ByMail {
+    fn searchable(&self) -> bool {
+        false
+    }
+
+    async fn create(&self, ticket: &Ticket) -> Result<Receipt, DeliveryError> {
+        let mail = Plain {
+            from: &self.from,
+            to: &self.to,
+            subject: &ticket.subject,
+            text: &format!("{}\n\nOur reference: {}\n", ticket.body.trim_end(), ticket.key),
+            key: &ticket.key,
+            answers: None,
+            at: ticket.at,
+        };
+        let sent = desk(self.relay.send(&self.from.address, &mail.mail()?).await)?;
+        // The ticket's own key makes the thread of its comments.
+        Ok(Receipt { remote: ticket.key.clone(), detail: sent.detail })
+    }
+
+    async fn find(&self, _key: &str) -> Result<Option<Receipt>, DeliveryError> {
+        Ok(None)
+    }
+
+    async fn comment(&self, remote: &str, key: &str, text: &str) -> Result<Receipt, DeliveryError> {
+        let mail = Plain {
+            from: &self.from,
+            to: &self.to,
+            subject: &format!("Re: {remote}"),
+            text,
+            key,
+            answers: Some(remote),
+            at: self.clock.now(),
+        };
+        let sent = desk(self.relay.send(&self.from.address, &mail.mail()?).await)?;
+        Ok(Receipt { remote: message_id(key, &self.from), detail: sent.detail })
+    }
+}
+
+/// A desk's address is never suppressed: that the relay does not know it is the channel's fault.
+pub(in crate::channels) fn desk(sent: Result<Receipt, DeliveryError>) -> Result<Receipt, DeliveryError> {
+    sent.map_err(|error| match error {
+        DeliveryError::Recipient { code } => {
+            DeliveryError::Channel { why: format!("the relay does not know the configured address ({code})") }
+        }
+        other => other,
+    })
+}

@@ -1,0 +1,80 @@
+//! A desk behind a signed webhook. It cannot be searched: an unknown outcome waits for a person.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use daemon::Clock;
+use serde::Serialize;
+
+use crate::channels::{
+    DeliveryError, Desk, Parts, Plugin, Receipt, SettingsError, Ticket,
+    hook::{Hook, HookSettings, receipt},
+    http::Effect,
+};
+
+/// One instance.
+pub type Settings = HookSettings;
+
+impl Plugin<dyn Desk> for Settings {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn build(self, parts: &Parts) -> Result<Arc<dyn Desk>, SettingsError> {
+        Ok(Arc::new(ByWebhook {
+            hook: Hook::new(self)?,
+            clock: parts.clock.clone(),
+            environment: parts.environment.clone(),
+        }))
+    }
+}
+
+struct ByWebhook {
+    hook: Hook,
+    clock: Clock,
+    environment: Arc<str>,
+}
+
+/// Data of `ticket.create`.
+#[derive(Serialize)]
+struct Create<'a> {
+    environment: &'a str,
+    #[serde(flatten)]
+    ticket: &'a Ticket,
+}
+
+/// Data of `ticket.comment`.
+#[derive(Serialize)]
+struct Comment<'a> {
+    environment: &'a str,
+    ticket: &'a str,
+    key: &'a str,
+    text: &'a str,
+}
+
+#[async_trait]
+impl Desk for ByWebhook {
+    fn searchable(&self) -> bool {
+        false
+    }
+
+    async fn create(&self, ticket: &Ticket) -> Result<Receipt, DeliveryError> {
+        let data = Create { environment: &self.environment, ticket };
+        let answer = self.hook.post(Effect::Once, "ticket.create", &ticket.key, ticket.at, data).await?;
+        let mut receipt = receipt(&answer);
+        if receipt.remote.is_empty() {
+            receipt.remote.clone_from(&ticket.key);
+        }
+        Ok(receipt)
+    }
+
+    async fn find(&self, _key: &str) -> Result<Option<Receipt>, DeliveryError> {
+        Ok(None)
+    }
+
+    async fn comment(&self, remote: &str, key: &str, text: &str) -> Result<Receipt, DeliveryError> {
+        let data = Comment { environment: &self.environment, ticket: remote, key, text };
+        let answer = self.hook.post(Effect::Once, "ticket.comment", key, self.clock.now(), data).await?;
+        Ok(receipt(&answer))
+    }
+}
