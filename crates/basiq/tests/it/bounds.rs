@@ -37,10 +37,10 @@ async fn an_endless_body_is_cut_at_the_limit() {
 
 #[tokio::test]
 async fn a_compressed_body_counts_as_what_it_becomes() {
-    let mut zip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    zip.write_all(&vec![b' '; 64 * 1024 * 1024]).unwrap();
+    let mut zip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    zip.write_all(&vec![b' '; 8 * 1024 * 1024]).unwrap();
     let body = zip.finish().unwrap();
-    assert!(body.len() < 128 * 1024);
+    assert!(body.len() < 64 * 1024);
     let (error, _) = ask(Reply::Of(200, "content-encoding: gzip\r\n".into(), body)).await;
     assert_eq!(error.kind, ErrorKind::TooLarge { limit: 1024 * 1024 });
 }

@@ -1,5 +1,7 @@
 //! One test binary for the crate: a module per topic.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
+
 mod bounds;
 mod documents;
 mod examples;

@@ -6,7 +6,8 @@ use daemon::Secret;
 use crate::documents::{Call, OPERATIONS};
 
 /// `PRISM_URL` is where Prism serves Basiq's files merged (core and data; with webhooks if
-/// `PRISM_WEBHOOKS=1`), static or dynamic.
+/// `PRISM_WEBHOOKS=1`). Without webhooks it may also be dynamic; with them it would invent a `links.next` that
+/// leads nowhere.
 #[tokio::test]
 async fn a_generated_mock_is_read() {
     let Ok(base_url) = std::env::var("PRISM_URL") else {

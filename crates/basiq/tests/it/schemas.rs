@@ -17,6 +17,11 @@ use crate::{
 /// How deep objects within objects are generated; deeper ones are empty.
 const DEPTH: u32 = 7;
 
+/// How many cases an operation gets: 32, or an eighth of `PROPTEST_CASES`.
+fn cases() -> u32 {
+    Config::default().cases.div_ceil(8)
+}
+
 fn instances(schema: &Value, depth: u32) -> BoxedStrategy<Value> {
     let strategy = bare_instances(schema, depth);
     match schema["nullable"].as_bool() {
@@ -130,7 +135,7 @@ fn any_valid_instance_decodes() {
         let responses = responses(&documents[operation.file], &operation);
         let (_, media) = responses.into_iter().find(|(status, _)| *status < 300).unwrap();
         let mut runner =
-            TestRunner::new(Config { cases: 100, failure_persistence: None, ..Config::default() });
+            TestRunner::new(Config { cases: cases(), failure_persistence: None, ..Config::default() });
         let result = runner.run(&instances(&media["schema"], DEPTH), |instance| {
             *body.lock().unwrap() = instance.to_string();
             let ids = runtime.block_on(operation.call.ask(&client));
@@ -165,7 +170,7 @@ fn any_bytes_give_a_value_or_an_error() {
     ];
     // 1: the bytes are the whole of the connection, status line and all.
     let statuses = proptest::sample::select(vec![1u16, 200, 202, 400, 401, 403, 404, 429, 500]);
-    let mut runner = TestRunner::new(Config { cases: 300, failure_persistence: None, ..Config::default() });
+    let mut runner = TestRunner::new(Config { cases: cases() * 8, failure_persistence: None, ..Config::default() });
     let case = (statuses, bytes, 1..OPERATIONS.len());
     let result = runner.run(&case, |(status, bytes, operation)| {
         *body.lock().unwrap() = (status, bytes.clone());
