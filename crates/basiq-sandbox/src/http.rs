@@ -1,6 +1,6 @@
 //! The listener, and what surrounds every request: counts, faults, authentication, error bodies and dates.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -189,6 +189,6 @@ impl IntoResponse for ApiError {
 }
 
 /// Bounded reading of what clients send.
-pub(crate) fn read_body(body: Body) -> impl Future<Output = Result<Bytes, ApiError>> {
-    async move { to_bytes(body, 1024 * 1024).await.map_err(|_| ApiError::bad("invalid-content", "Posted request not valid.", "body")) }
+pub(crate) async fn read_body(body: Body) -> Result<Bytes, ApiError> {
+    to_bytes(body, 1024 * 1024).await.map_err(|_| ApiError::bad("invalid-content", "Posted request not valid.", "body"))
 }

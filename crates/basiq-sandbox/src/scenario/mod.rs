@@ -341,10 +341,10 @@ impl Scenario {
             if user.name.is_empty() || !names.insert(&user.name) {
                 return Err(BadScenario(format!("users: the name {:?} is empty or given twice", user.name)));
             }
-            if let Some(id) = &user.id {
-                if id.is_empty() || id.contains(['/', '?', '#']) || !ids.insert(id) {
-                    return Err(BadScenario(format!("users: the id {id:?} is empty, given twice or not fit for a path")));
-                }
+            if let Some(id) = &user.id
+                && (id.is_empty() || id.contains(['/', '?', '#']) || !ids.insert(id))
+            {
+                return Err(BadScenario(format!("users: the id {id:?} is empty, given twice or not fit for a path")));
             }
             user.check()?;
         }

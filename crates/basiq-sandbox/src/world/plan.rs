@@ -39,10 +39,10 @@ pub(super) fn plan_try(job: &mut Job, at: Timestamp, failure: Option<(Arc<Failed
         .then(|| (Arc::new(FailedStep::of_code("mfa-challenge", "multifactor-required")), Queue::Never));
     let position = |titles: &[String], failed: &FailedStep| titles.iter().position(|title| *title == failed.step);
     // A failure of a step that this job does not have adds the step: Basiq's steps are an open set.
-    if let Some((failed, _)) = &failure {
-        if position(&job.titles, failed).is_none() {
-            job.titles.push(failed.step.clone());
-        }
+    if let Some((failed, _)) = &failure
+        && position(&job.titles, failed).is_none()
+    {
+        job.titles.push(failed.step.clone());
     }
     let first = |a: Option<(Arc<FailedStep>, Queue)>, b: Option<(Arc<FailedStep>, Queue)>| match (a, b) {
         (Some(a), Some(b)) => Some(if position(&job.titles, &a.0) <= position(&job.titles, &b.0) { a } else { b }),

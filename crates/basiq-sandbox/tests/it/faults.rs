@@ -13,8 +13,9 @@ use reqwest::Method;
 use crate::support::{Basiq, minutes};
 
 async fn with(fault: Fault) -> Basiq {
-    let basiq = Basiq::start(Scenario::quickstart().unwrap()).await;
+    let mut basiq = Basiq::start(Scenario::quickstart().unwrap()).await;
     basiq.handle.set_faults(vec![fault]).unwrap();
+    basiq.unchecked = true;
     basiq
 }
 
@@ -38,7 +39,8 @@ async fn the_body_of_throttling_is_a_switch() {
         let mut scenario = Scenario::quickstart().unwrap();
         scenario.switches = Switches { throttle_body: *throttle_body, ..Switches::default() };
         scenario.faults = vec![Fault::on("connectors", FaultKind::Status { code: 403, retry_after: None })];
-        let basiq = Basiq::start(scenario).await;
+        let mut basiq = Basiq::start(scenario).await;
+        basiq.unchecked = true;
         let answer = basiq.get("/connectors").await;
         assert_eq!(answer.status, 403);
         let code = answer.body["data"][0]["code"].as_str().unwrap_or_default();

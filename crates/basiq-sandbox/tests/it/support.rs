@@ -8,11 +8,15 @@ use jiff::Timestamp;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
+use crate::openapi;
+
 pub(crate) struct Basiq {
     pub(crate) handle: Handle,
     pub(crate) hand: Hand,
     client: reqwest::Client,
     token: Mutex<String>,
+    /// Whether responses are broken on purpose, and not held against Basiq's OpenAPI files.
+    pub(crate) unchecked: bool,
 }
 
 pub(crate) struct Answer {
@@ -46,7 +50,7 @@ impl Basiq {
         let (clock, hand) = Clock::manual(start_time());
         let handle = Sandbox::start(SandboxConfig { clock, hand: Some(hand.clone()), ..config }).await.unwrap();
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
-        let basiq = Self { handle, hand, client, token: Mutex::default() };
+        let basiq = Self { handle, hand, client, token: Mutex::default(), unchecked: false };
         basiq.renew().await;
         basiq
     }
@@ -68,7 +72,7 @@ impl Basiq {
 
     pub(crate) async fn token_with(&self, key: &str, scope: &str) -> Answer {
         let request = self.client.post(format!("{}/token", self.handle.base_url())).header("authorization", format!("Basic {key}"));
-        Self::answer(request.header("basiq-version", "3.0").form(&[("scope", scope)])).await
+        self.answer("POST", "/token", request.header("basiq-version", "3.0").form(&[("scope", scope)])).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -80,7 +84,8 @@ impl Basiq {
     }
 
     pub(crate) async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
-        Self::answer(self.request(method, path, body)).await
+        let request = self.request(method.clone(), path, body);
+        self.answer(method.as_str(), path.trim_start_matches(&self.handle.base_url()), request).await
     }
 
     pub(crate) fn request(&self, method: Method, path: &str, body: Option<Value>) -> reqwest::RequestBuilder {
@@ -92,11 +97,15 @@ impl Basiq {
         }
     }
 
-    async fn answer(request: reqwest::RequestBuilder) -> Answer {
+    async fn answer(&self, method: &str, path: &str, request: reqwest::RequestBuilder) -> Answer {
         let response = request.send().await.unwrap();
         let status = response.status();
         let text = response.text().await.unwrap();
-        Answer { status, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
+        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        if !self.unchecked {
+            openapi::check(method, path, status.as_u16(), &body);
+        }
+        Answer { status, body }
     }
 
     pub(crate) fn user(&self, name: &str) -> String {
