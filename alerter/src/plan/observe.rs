@@ -335,6 +335,9 @@ impl Planner {
     fn reopen(&mut self, incident: &mut Incident, now: Timestamp, changes: &mut Changes) {
         incident.status = Status::Open;
         incident.reopened += 1;
+        // A job that failed after a success is new, whatever was before.
+        incident.baseline = None;
+        incident.muted.clear();
         incident.class_since = now;
         incident.scenario_since = now;
         changes.tell(&incident.reference, now, "reopened", "fails again within a day of its end".to_owned());

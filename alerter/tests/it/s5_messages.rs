@@ -1,0 +1,295 @@
+//! Behaviour, section 5: messages to users. Each test quotes its sentence.
+
+use basiq_alerter::{
+    plan::{Command, Person},
+    store::{EffectState, Phase},
+};
+
+use crate::world::{Answer, World, hours, minutes};
+
+fn templates(world: &World, name: &str) -> Vec<String> {
+    world.told(name).into_iter().map(|(template, _)| template).collect()
+}
+
+/// "Settling before an opening: 15 min for credentials-like scenarios".
+#[test]
+fn credentials_like_openings_settle_for_a_quarter_of_an_hour() {
+    for (scenario, template) in [
+        ("invalid-credentials", "credentials"),
+        ("account-locked", "locked"),
+        ("mfa-required", "mfa"),
+        ("user-action-required", "bank-action"),
+        ("reauthorisation-required", "renew-consent"),
+    ] {
+        let mut world = World::new();
+        world.fails("a", scenario);
+        world.pass(hours(30));
+        assert_eq!(world.told("a"), [(template.to_owned(), 15)], "{scenario}");
+        assert_eq!((world.count(Phase::Refresh), world.count(Phase::Ticket)), (0, 0), "nothing automatic");
+    }
+}
+
+/// What is over before it has settled is told to nobody, neither its beginning nor its end.
+#[test]
+fn what_is_over_before_it_settled_is_told_to_nobody() {
+    let mut world = World::new();
+    world.fails("a", "invalid-credentials");
+    world.pass(minutes(14));
+    world.recovers("a");
+    world.pass(hours(3));
+    assert!(world.done.is_empty());
+}
+
+/// "delayed waits for the first retry to have failed, or 2 h."
+#[test]
+fn delayed_waits_for_the_first_retry_to_have_failed() {
+    let mut world = World::new();
+    world.fails("a", "service-unavailable");
+    world.pass(hours(1));
+    // Failed at 0, refreshed at 10, failed again at 11.
+    assert_eq!(world.told("a"), [("delayed".to_owned(), 11)]);
+}
+
+/// The other side of the same sentence.
+#[test]
+fn delayed_waits_no_longer_than_two_hours() {
+    let mut world = World::new();
+    world.fails("a", "retry-queued");
+    world.pass(hours(3));
+    assert_eq!(world.told("a"), [("delayed".to_owned(), 120)]);
+    assert_eq!(world.count(Phase::Refresh), 0, "Basiq itself tries");
+}
+
+/// A retry that heals leaves nobody told.
+#[test]
+fn a_retry_that_heals_is_told_to_nobody() {
+    let mut world = World::new();
+    world.refresh = crate::world::Refresh::Heals;
+    world.fails("a", "service-unavailable");
+    world.pass(hours(5));
+    assert_eq!(world.count(Phase::Refresh), 1);
+    assert!(world.told("a").is_empty());
+}
+
+/// "'Delayed' and 'outage' are one opening: one such message per incident."
+#[test]
+fn delayed_and_outage_are_one_opening() {
+    let mut world = World::new();
+    world.fails("a", "service-unavailable");
+    world.pass(hours(1));
+    world.bank("major-outage");
+    world.pass(hours(30));
+    world.bank("operational");
+    world.pass(hours(2));
+    assert_eq!(templates(&world, "a"), ["delayed"]);
+}
+
+/// "Cooldown (24 h per person and template …) defers, never drops: at its end, what is still open and
+/// verified is sent".
+#[test]
+fn the_cooldown_defers_and_never_drops() {
+    let mut world = World::new();
+    world.people.insert("u-b".into(), Person::Hash("p-u-a".into()));
+    world.fails("a", "invalid-credentials");
+    world.pass(minutes(30));
+    world.fails("b", "invalid-credentials");
+    world.pass(hours(20));
+    assert!(world.told("b").is_empty());
+    assert_eq!(world.words("deferred"), 1, "said once");
+    world.pass(hours(5));
+    assert_eq!(world.told("b"), [("credentials".to_owned(), 15 + 24 * 60)]);
+}
+
+/// "… what is still open and verified".
+#[test]
+fn what_is_over_at_the_end_of_the_cooldown_is_not_sent() {
+    let mut world = World::new();
+    world.people.insert("u-b".into(), Person::Hash("p-u-a".into()));
+    world.fails("a", "invalid-credentials");
+    world.pass(minutes(30));
+    world.fails("b", "invalid-credentials");
+    world.pass(hours(10));
+    world.recovers("b");
+    world.pass(hours(30));
+    assert!(world.told("b").is_empty());
+}
+
+/// The cooldown is of a template: another message is not held up by it.
+#[test]
+fn another_template_is_not_deferred() {
+    let mut world = World::new();
+    world.people.insert("u-b".into(), Person::Hash("p-u-a".into()));
+    world.fails("a", "invalid-credentials");
+    world.fails("b", "account-locked");
+    world.pass(minutes(30));
+    assert_eq!(templates(&world, "a"), ["credentials"]);
+    assert_eq!(templates(&world, "b"), ["locked"]);
+}
+
+/// "Several connections of one person go into one message."
+#[test]
+fn several_connections_of_one_person_go_into_one_message() {
+    let mut world = World::new();
+    for name in ["a", "b", "c"] {
+        world.fails_of(name, "u-one", "invalid-credentials", world.now);
+    }
+    world.pass(minutes(40));
+    assert_eq!(world.count(Phase::Opening), 1);
+    assert_eq!(world.done[0].spoke_of, ["c-a", "c-b", "c-c"]);
+    for name in ["a", "b", "c"] {
+        world.recovers(name);
+    }
+    world.pass(minutes(40));
+    assert_eq!(world.count(Phase::Closing), 1);
+    let (opening, closing) = (world.done[0].message(), world.done[1].message());
+    assert_eq!(closing.in_reply_to.as_ref(), Some(&opening.message_id));
+}
+
+/// A merged message goes on about those that still hold; the others are neither told of the beginning nor
+/// of the end.
+#[test]
+fn a_merged_message_speaks_only_of_what_still_holds() {
+    let mut world = World::new();
+    world.answer = Answer::Nothing;
+    for name in ["a", "b"] {
+        world.fails_of(name, "u-one", "invalid-credentials", world.now);
+    }
+    world.pass(minutes(20));
+    world.recovers("a");
+    world.answer = Answer::Takes;
+    world.pass(hours(2));
+    world.recovers("b");
+    world.pass(hours(2));
+    assert_eq!(templates(&world, "a"), Vec::<String>::new());
+    assert_eq!(templates(&world, "b"), ["credentials", "ready"]);
+}
+
+/// "A closing message is owed exactly to those whose opening was accepted by the relay (250), in the same
+/// thread, after 30 minutes of health and only if still healthy; no cooldown applies."
+#[test]
+fn a_closing_is_owed_to_those_who_were_told_after_half_an_hour_of_health() {
+    let mut world = World::new();
+    world.fails("a", "invalid-credentials");
+    world.pass(hours(1));
+    world.recovers("a");
+    world.pass(hours(3));
+    assert_eq!(world.told("a"), [("credentials".to_owned(), 15), ("ready".to_owned(), 90)]);
+    let opening = world.done[0].message();
+    assert_eq!(world.done[1].message().in_reply_to.as_ref(), Some(&opening.message_id));
+}
+
+/// The same sentence for those whose opening was not accepted.
+#[test]
+fn nobody_is_told_the_end_of_what_nobody_was_told() {
+    for state in [EffectState::Dead, EffectState::Expired, EffectState::Unreachable] {
+        let mut world = World::new();
+        world.answer = Answer::Ends(state);
+        world.fails("a", "invalid-credentials");
+        world.pass(hours(1));
+        world.answer = Answer::Takes;
+        world.recovers("a");
+        world.pass(hours(3));
+        assert_eq!((world.count(Phase::Opening), world.count(Phase::Closing)), (0, 0), "{state}");
+    }
+}
+
+/// "`recovered` and `superseded` owe it; other ends cancel what is pending … and tell nobody."
+#[test]
+fn only_recovered_and_superseded_are_told() {
+    for (reason, closings) in
+        [("recovered", 1), ("superseded", 1), ("deleted", 0), ("consent-ended", 0), ("abandoned", 0)]
+    {
+        let mut world = World::new();
+        world.fails("a", "invalid-credentials");
+        world.pass(hours(1));
+        world.ends("a", reason);
+        world.pass(hours(3));
+        assert_eq!(world.count(Phase::Closing), closings, "{reason}");
+    }
+}
+
+/// "… cancel what is pending".
+#[test]
+fn an_end_cancels_what_is_pending() {
+    let mut world = World::new();
+    world.answer = Answer::Nothing;
+    world.fails("a", "service-unavailable");
+    world.pass(hours(7));
+    let pending = world.effects.values().filter(|effect| !effect.state.is_final()).count();
+    assert!(pending >= 2, "a message and a ticket wait");
+    world.ends("a", "deleted");
+    world.pass(minutes(1));
+    assert!(world.effects.values().all(|effect| effect.state.is_final()), "{:#?}", world.effects);
+}
+
+/// "Hold: if one settling batch … exceeds its limit, all of the batch is held … and can be released by number
+/// or discarded. Holding is a metric and an operator notice on a channel that is not the user's."
+#[test]
+fn a_batch_that_is_too_large_is_held_whole_until_released() {
+    let mut world = World::with(|settings| settings.limits.hold_batch = 5);
+    for n in 0..6 {
+        world.fails(&format!("m{n}"), "invalid-credentials");
+    }
+    world.pass(hours(2));
+    assert_eq!(world.count(Phase::Opening), 0);
+    assert_eq!(world.notices("BasiqAlerterHolds"), 1);
+    assert!(world.of(Phase::Notice).iter().all(|done| done.effect.channel == "ops"));
+    world.recovers("m0");
+    world.pass(minutes(1));
+    let number = world.planner.holds().next().unwrap().number;
+    world.obey(Command::Release { hold: number });
+    world.pass(minutes(5));
+    assert_eq!(world.count(Phase::Opening), 5, "one has recovered meanwhile");
+    assert_eq!(world.planner.holds().count(), 0);
+}
+
+/// The same, discarded.
+#[test]
+fn a_discarded_hold_is_never_sent() {
+    let mut world = World::with(|settings| settings.limits.hold_institution = 3);
+    for n in 0..4 {
+        world.fails(&format!("m{n}"), "invalid-credentials");
+    }
+    world.pass(hours(1));
+    let number = world.planner.holds().next().unwrap().number;
+    world.obey(Command::Discard { hold: number });
+    world.pass(hours(30));
+    assert_eq!(world.count(Phase::Opening), 0);
+}
+
+/// "… or one hour of one rule, institution or the whole".
+#[test]
+fn an_hour_that_is_too_full_holds_the_rest() {
+    let mut world = World::with(|settings| settings.limits.hold_all = 3);
+    for n in 0..6 {
+        world.fails(&format!("m{n}"), "invalid-credentials");
+        world.pass(minutes(2));
+    }
+    world.pass(minutes(40));
+    assert_eq!(world.count(Phase::Opening), 3);
+    assert!(world.planner.holds().count() >= 1);
+}
+
+/// A failure that becomes another one asks for another message.
+#[test]
+fn what_turns_into_another_failure_is_told_anew() {
+    let mut world = World::new();
+    world.fails("a", "service-unavailable");
+    world.pass(hours(1));
+    world.turns("a", "invalid-credentials");
+    world.pass(hours(1));
+    assert_eq!(templates(&world, "a"), ["delayed", "credentials"]);
+    world.recovers("a");
+    world.pass(hours(1));
+    assert_eq!(templates(&world, "a"), ["delayed", "credentials", "ready"], "one end for both");
+}
+
+/// Section 2: `unknown` failures are told to no user.
+#[test]
+fn an_unknown_failure_is_told_to_no_user() {
+    let mut world = World::new();
+    world.fails("a", "unknown");
+    world.pass(hours(24));
+    assert!(world.told("a").is_empty());
+    assert_eq!(world.count(Phase::Ticket), 1);
+}

@@ -1,0 +1,113 @@
+//! Behaviour, section 6: trying again. Each test quotes its sentence.
+
+use basiq_alerter::{plan::Command, refresh::Refreshed, store::Phase};
+
+use crate::world::{Refresh, World, hours, minutes};
+
+fn refreshes(world: &World) -> Vec<i64> {
+    world.of(Phase::Refresh).iter().map(|done| world.minute(done.at)).collect()
+}
+
+/// "10 minutes after the newest failure, twice per incident".
+#[test]
+fn ten_minutes_after_the_newest_failure_and_twice() {
+    let mut world = World::new();
+    world.fails("a", "service-unavailable");
+    world.pass(hours(48));
+    // Failed at 0 and 11 (the first refresh's job), and 22.
+    assert_eq!(refreshes(&world), [10, 21]);
+}
+
+/// "… of the newest failure": one that comes meanwhile puts it off.
+#[test]
+fn a_newer_failure_puts_the_refresh_off() {
+    let mut world = World::new();
+    world.fails("a", "service-unavailable");
+    world.pass(minutes(6));
+    world.fails_again("a");
+    world.pass(minutes(9));
+    assert!(refreshes(&world).is_empty());
+    world.pass(minutes(2));
+    assert_eq!(refreshes(&world), [16]);
+}
+
+/// "Never for credentials, MFA, consent, `pre-init`, `unsupported`."
+#[test]
+fn never_for_what_a_refresh_cannot_mend() {
+    for scenario in [
+        "invalid-credentials",
+        "account-locked",
+        "mfa-required",
+        "user-action-required",
+        "reauthorisation-required",
+        "retry-queued",
+        "retry-expired",
+        "unsupported",
+        "unknown",
+    ] {
+        let mut world = World::new();
+        world.fails("a", scenario);
+        world.pass(hours(10));
+        assert!(refreshes(&world).is_empty(), "{scenario}");
+    }
+}
+
+/// "For `user-action-required`, one refresh follows a *done* signal".
+#[test]
+fn one_refresh_follows_the_word_that_the_pop_up_is_dealt_with() {
+    let mut world = World::new();
+    world.fails("a", "user-action-required");
+    world.pass(hours(1));
+    world.obey(Command::Done { connection: "c-a".into() });
+    world.pass(hours(5));
+    assert_eq!(refreshes(&world), [60]);
+}
+
+/// "A 202 spends an attempt; a 200 or a withheld refresh does not, and is recorded."
+#[test]
+fn a_200_spends_no_attempt_and_is_recorded() {
+    let mut world = World::new();
+    world.refresh = Refresh::Says(Refreshed::Existing { job: "job-1".into() });
+    world.fails("a", "service-unavailable");
+    world.pass(minutes(35));
+    assert!(refreshes(&world).len() >= 2, "asked again every ten minutes");
+    assert!(world.incident("a").attempts.is_empty());
+    assert!(world.incident("a").withheld.as_ref().is_some_and(|why| why.contains("job-1")));
+    world.refresh = Refresh::Says(Refreshed::Withheld { why: "twenty a day".into() });
+    world.pass(minutes(35));
+    assert!(world.incident("a").attempts.is_empty());
+    assert_eq!(world.incident("a").withheld.as_deref(), Some("twenty a day"));
+}
+
+/// "A 4xx refusal ends retrying."
+#[test]
+fn a_refusal_ends_retrying() {
+    let mut world = World::new();
+    world.refresh = Refresh::Says(Refreshed::Refused { why: "400".into() });
+    world.fails("a", "service-unavailable");
+    world.pass(hours(5));
+    assert_eq!(refreshes(&world), [10]);
+}
+
+/// "Never while a job runs": the second waits for the end of the first's job.
+#[test]
+fn never_while_the_job_of_the_last_refresh_runs() {
+    let mut world = World::new();
+    world.refresh = Refresh::Says(Refreshed::Started { job: "job-1".into() });
+    world.fails("a", "service-unavailable");
+    world.pass(hours(3));
+    assert_eq!(refreshes(&world), [10], "its job has not ended yet");
+    world.fails_again("a");
+    world.pass(minutes(11));
+    assert_eq!(refreshes(&world), [10, 190]);
+}
+
+/// "… never into a major outage".
+#[test]
+fn never_into_a_major_outage() {
+    let mut world = World::new();
+    world.bank("major-outage");
+    world.fails("a", "service-unavailable");
+    world.pass(hours(10));
+    assert!(refreshes(&world).is_empty());
+}

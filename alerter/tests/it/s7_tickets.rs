@@ -1,0 +1,198 @@
+//! Behaviour, section 7: tickets. Each test quotes its sentence.
+
+use basiq_alerter::{
+    refresh::Refreshed,
+    store::{EffectState, Payload, Phase},
+};
+
+use crate::world::{Answer, Refresh, World, hours, minutes};
+
+fn tickets(world: &World) -> Vec<i64> {
+    world.of(Phase::Ticket).iter().map(|done| world.minute(done.at)).collect()
+}
+
+/// "Due when `retry_max` attempts each ended in a failed job … Creation settles 15 minutes."
+#[test]
+fn due_when_both_retries_have_failed_and_settled() {
+    let mut world = World::new();
+    world.fails("a", "service-unavailable");
+    world.pass(hours(48));
+    // The second refresh's job failed at 22.
+    assert_eq!(tickets(&world), [37]);
+}
+
+/// "… or `escalate_after` (6 h) has passed outside major outage, whichever is first".
+#[test]
+fn due_after_six_hours_where_retries_could_not_be_spent() {
+    let mut world = World::new();
+    world.refresh = Refresh::Says(Refreshed::Withheld { why: "a job runs".into() });
+    world.fails("a", "service-unavailable");
+    world.pass(hours(48));
+    assert_eq!(tickets(&world), [6 * 60 + 15]);
+    let Payload::Ticket { ticket, cases } = &world.of(Phase::Ticket)[0].effect.payload else { panic!() };
+    assert!(ticket.body.contains("0 refreshes") && ticket.body.contains("a job runs"), "{}", ticket.body);
+    assert!(ticket.body.contains("c-a") && ticket.body.contains("u-a"), "{}", ticket.body);
+    assert_eq!(cases.len(), 1);
+}
+
+/// "the ticket states the true attempts".
+#[test]
+fn the_ticket_states_the_true_attempts_and_their_jobs() {
+    let mut world = World::new();
+    world.fails("a", "service-unavailable");
+    world.pass(hours(1));
+    let Payload::Ticket { ticket, .. } = &world.of(Phase::Ticket)[0].effect.payload else { panic!() };
+    assert!(ticket.body.contains("2 refreshes, 2 of them ended in a failed job"), "{}", ticket.body);
+    for attempt in &world.incident("a").attempts {
+        assert!(ticket.body.contains(&attempt.job), "{}", ticket.body);
+    }
+}
+
+/// Section 2: "at expiry one 'we could not, please reconnect' and one ticket".
+#[test]
+fn an_expired_queue_is_one_message_and_one_ticket() {
+    let mut world = World::new();
+    world.fails("a", "retry-queued");
+    world.pass(hours(30));
+    assert_eq!(world.count(Phase::Ticket), 0);
+    world.turns("a", "retry-expired");
+    world.pass(hours(48));
+    let templates: Vec<String> = world.told("a").into_iter().map(|(template, _)| template).collect();
+    assert_eq!(templates, ["delayed", "gave-up"]);
+    assert_eq!(tickets(&world), [30 * 60 + 15]);
+    world.recovers("a");
+    world.pass(hours(1));
+    assert_eq!(world.count(Phase::Closing), 1);
+}
+
+/// "At least 10 connections of one institution, method and class make one storm ticket: counts, 20 samples,
+/// all ids attached".
+#[test]
+fn ten_of_a_kind_make_one_storm_ticket() {
+    let mut world = World::new();
+    for n in 0..30 {
+        world.fails(&format!("m{n:02}"), "service-unavailable");
+    }
+    world.pass(hours(2));
+    assert_eq!(world.count(Phase::Ticket), 1);
+    let Payload::Ticket { ticket, cases } = &world.of(Phase::Ticket)[0].effect.payload else { panic!() };
+    assert_eq!((ticket.connections.len(), cases.len()), (30, 20));
+    assert!(ticket.subject.contains("30 connections"), "{}", ticket.subject);
+    for n in 0..30 {
+        assert!(ticket.body.contains(&format!("c-m{n:02}")));
+    }
+}
+
+/// Fewer have a ticket each.
+#[test]
+fn nine_of_a_kind_have_a_ticket_each() {
+    let mut world = World::new();
+    for n in 0..9 {
+        world.fails(&format!("m{n}"), "service-unavailable");
+    }
+    world.pass(hours(2));
+    assert_eq!(world.count(Phase::Ticket), 9);
+}
+
+/// "later ones join until it is closed; comments at half, 90 % and all recovered, at most hourly."
+#[test]
+fn later_ones_join_the_storm_and_its_recoveries_are_comments() {
+    let mut world = World::new();
+    for n in 0..20 {
+        world.fails(&format!("m{n:02}"), "service-unavailable");
+    }
+    world.pass(hours(1));
+    assert_eq!(world.count(Phase::Ticket), 1);
+    world.fails("late", "service-unavailable");
+    world.pass(hours(2));
+    assert_eq!(world.count(Phase::Ticket), 1, "it joined");
+    assert!(world.incident("late").ticket.as_ref().is_some_and(|link| link.storm));
+    let before = world.count(Phase::Comment);
+    for n in 0..11 {
+        world.recovers(&format!("m{n:02}"));
+        world.pass(minutes(1));
+    }
+    world.pass(minutes(61));
+    assert_eq!(world.count(Phase::Comment), before + 1, "half");
+    for n in 11..20 {
+        world.recovers(&format!("m{n:02}"));
+    }
+    world.recovers("late");
+    world.pass(hours(2));
+    assert_eq!(world.count(Phase::Comment), before + 2, "all");
+    // After it is over, the next storm is another ticket.
+    world.pass(hours(30));
+    for n in 0..12 {
+        world.fails(&format!("n{n:02}"), "service-unavailable");
+    }
+    world.pass(hours(2));
+    assert_eq!(world.count(Phase::Ticket), 2);
+}
+
+/// "Recovery is a comment; closing is a human's."
+#[test]
+fn recovery_is_a_comment_on_the_ticket() {
+    let mut world = World::new();
+    world.fails("a", "service-unavailable");
+    world.pass(hours(1));
+    assert_eq!(world.count(Phase::Ticket), 1);
+    world.recovers("a");
+    world.pass(minutes(1));
+    let comments = world.of(Phase::Comment);
+    let Payload::Comment { remote, text, .. } = &comments[0].effect.payload else { panic!() };
+    assert_eq!(Some(remote), world.of(Phase::Ticket)[0].effect.remote.as_ref());
+    assert!(text.contains("recovered"), "{text}");
+    assert_eq!(comments.len(), 1);
+}
+
+/// Section 5: other ends "comment on the ticket".
+#[test]
+fn other_ends_are_comments_as_well() {
+    let mut world = World::new();
+    world.fails("a", "service-unavailable");
+    world.pass(hours(1));
+    world.ends("a", "deleted");
+    world.pass(minutes(1));
+    assert_eq!((world.count(Phase::Comment), world.count(Phase::Closing)), (1, 0));
+}
+
+/// "each persistent failure gets exactly one ticket" (issue 7), whatever happens to it.
+#[test]
+fn a_persistent_failure_gets_exactly_one_ticket() {
+    let mut world = World::new();
+    world.fails("a", "service-unavailable");
+    for _ in 0..20 {
+        world.pass(hours(5));
+        world.fails_again("a");
+        world.restart();
+        world.says_all_again();
+    }
+    assert_eq!(world.count(Phase::Ticket), 1);
+}
+
+/// A ticket that is not filed yet is withdrawn when it recovers.
+#[test]
+fn a_ticket_that_is_not_filed_yet_is_withdrawn() {
+    let mut world = World::new();
+    world.fails("a", "service-unavailable");
+    world.pass(minutes(25));
+    world.answer = Answer::Nothing;
+    world.pass(minutes(25));
+    let waits = world.effects.values().any(|effect| effect.phase == Phase::Ticket);
+    assert!(waits);
+    world.recovers("a");
+    world.pass(minutes(1));
+    let ticket = world.effects.values().find(|effect| effect.phase == Phase::Ticket).unwrap();
+    assert_eq!(ticket.state, EffectState::Cancelled);
+}
+
+/// "No ticket" while the bank is in major outage (issue 2).
+#[test]
+fn no_ticket_into_a_major_outage() {
+    let mut world = World::new();
+    world.fails("a", "service-unavailable");
+    world.pass(minutes(15));
+    world.bank("major-outage");
+    world.pass(hours(30));
+    assert_eq!(world.count(Phase::Ticket), 0);
+}

@@ -1,0 +1,568 @@
+//! A world without I/O: connections, banks and time, the demands that the shipped rules would make of
+//! them, the planner, and an outbox that delivers at once what the evidence bears out.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use basiq_alerter::{
+    channels::UserMessage,
+    config::{Actions, Mode, Routes},
+    demand::{Action, Demand, Numbers, Subject},
+    evidence::{Connector, Facts, Snapshot, State},
+    incidents::Incident,
+    outbox::{Verdict, verify},
+    plan::{Changes, Command, Input, Limits, Outcome, Person, Planner, Said, Saved, Settings},
+    refresh::Refreshed,
+    store::{Effect, EffectState, Payload, Phase, TimelineEntry},
+};
+use daemon::Timestamp;
+use jiff::SignedDuration;
+
+pub(crate) const BANK: &str = "AU00001";
+
+/// What was sent, filed, commented, noticed or refreshed.
+#[derive(Clone, Debug)]
+pub(crate) struct Done {
+    pub(crate) at: Timestamp,
+    pub(crate) effect: Effect,
+    /// Connections that the message spoke of.
+    pub(crate) spoke_of: Vec<String>,
+}
+
+impl Done {
+    pub(crate) fn message(&self) -> &UserMessage {
+        let Payload::Message(message) = &self.effect.payload else { panic!("no message: {:?}", self.effect) };
+        message
+    }
+}
+
+/// How the world answers what is handed to it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Answer {
+    /// It takes everything.
+    Takes,
+    /// It ends everything in this state.
+    Ends(EffectState),
+    /// Nothing is delivered: the outbox is away.
+    Nothing,
+}
+
+/// What a refresh of a connection leads to.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Refresh {
+    /// A job that fails a minute later.
+    Fails,
+    /// A job that succeeds a minute later.
+    Heals,
+    /// This answer.
+    Says(Refreshed),
+}
+
+pub(crate) struct World {
+    pub(crate) planner: Planner,
+    pub(crate) settings: Settings,
+    pub(crate) now: Timestamp,
+    pub(crate) facts: BTreeMap<String, Facts>,
+    pub(crate) banks: BTreeMap<(String, String), String>,
+    pub(crate) people: HashMap<String, Person>,
+    pub(crate) answer: Answer,
+    pub(crate) refresh: Refresh,
+    /// Whether the exporter can be scraped.
+    pub(crate) exporter: bool,
+    /// Whether rules look at the exporter as well as the evidence does.
+    pub(crate) rules: bool,
+    pub(crate) done: Vec<Done>,
+    /// All timeline entries.
+    pub(crate) story: Vec<TimelineEntry>,
+    /// The newest version of every effect.
+    pub(crate) effects: BTreeMap<String, Effect>,
+    /// What the store would hold.
+    pub(crate) incidents: BTreeMap<String, Incident>,
+    pub(crate) rows: BTreeMap<(String, String), String>,
+    born: Timestamp,
+    start: Timestamp,
+    claims: BTreeMap<String, String>,
+    firing: BTreeMap<String, Demand>,
+    jobs: Vec<(Timestamp, String, bool)>,
+    last_snapshot: Arc<Snapshot>,
+}
+
+pub(crate) fn minutes(minutes: i64) -> SignedDuration {
+    SignedDuration::from_mins(minutes)
+}
+
+pub(crate) fn hours(hours: i64) -> SignedDuration {
+    SignedDuration::from_hours(hours)
+}
+
+impl World {
+    /// Everything live, with the defaults of behaviour; the store is a day old.
+    pub(crate) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    pub(crate) fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        let live = Mode::Live;
+        let mut settings = Settings {
+            environment: "test".into(),
+            limits: Limits::default(),
+            actions: Actions { notify_user: live, refresh_connection: live, file_ticket: live },
+            routes: Routes {
+                user: Some("mail".into()),
+                desk: Some("desk".into()),
+                operators: vec!["ops".into()],
+            },
+        };
+        change(&mut settings);
+        let now: Timestamp = "2026-11-22T00:00:00Z".parse().unwrap();
+        let born = now - hours(24);
+        let planner = Planner::load(settings.clone(), Saved { born, ..Saved::default() }).unwrap();
+        Self {
+            planner,
+            settings,
+            now,
+            facts: BTreeMap::new(),
+            banks: BTreeMap::from([((BANK.to_owned(), "web".to_owned()), "operational".to_owned())]),
+            people: HashMap::new(),
+            answer: Answer::Takes,
+            refresh: Refresh::Fails,
+            exporter: true,
+            rules: true,
+            done: Vec::new(),
+            story: Vec::new(),
+            effects: BTreeMap::new(),
+            incidents: BTreeMap::new(),
+            rows: BTreeMap::new(),
+            born,
+            start: now,
+            claims: BTreeMap::new(),
+            firing: BTreeMap::new(),
+            jobs: Vec::new(),
+            last_snapshot: Arc::default(),
+        }
+    }
+
+    /// Stops the alerter and starts it again from what was kept; effects that are on their way are as the
+    /// store has them.
+    pub(crate) fn restart(&mut self) {
+        let saved = Saved {
+            born: self.born,
+            incidents: self
+                .incidents
+                .values()
+                .filter(|incident| {
+                    incident.is_open() || self.now.duration_since(incident.changed) < hours(96)
+                })
+                .cloned()
+                .collect(),
+            effects: self.effects.values().filter(|effect| !effect.state.is_final()).cloned().collect(),
+            rows: self
+                .rows
+                .iter()
+                .map(|((kind, key), body)| (kind.clone(), key.clone(), body.clone()))
+                .collect(),
+        };
+        self.planner = Planner::load(self.settings.clone(), saved).unwrap();
+    }
+
+    /// A connection `c-NAME` of the user `u-NAME` begins to fail now.
+    pub(crate) fn fails(&mut self, name: &str, scenario: &str) {
+        self.fails_since(name, scenario, self.now);
+    }
+
+    pub(crate) fn fails_since(&mut self, name: &str, scenario: &str, since: Timestamp) {
+        let user = format!("u-{name}");
+        self.fails_of(name, &user, scenario, since);
+    }
+
+    pub(crate) fn fails_of(&mut self, name: &str, user: &str, scenario: &str, since: Timestamp) {
+        self.facts.insert(
+            format!("c-{name}"),
+            Facts {
+                user: user.into(),
+                institution: BANK.into(),
+                method: "web".into(),
+                state: State::Failing {
+                    scenario: scenario.into(),
+                    failed_jobs: 1,
+                    since,
+                    last_failure: since,
+                },
+            },
+        );
+    }
+
+    /// Another job of it fails now.
+    pub(crate) fn fails_again(&mut self, name: &str) {
+        let now = self.now;
+        if let Some(Facts { state: State::Failing { failed_jobs, last_failure, .. }, .. }) =
+            self.facts.get_mut(&format!("c-{name}"))
+        {
+            *failed_jobs += 1;
+            *last_failure = now;
+        }
+    }
+
+    /// It goes on failing, as something else.
+    pub(crate) fn turns(&mut self, name: &str, into: &str) {
+        if let Some(Facts { state: State::Failing { scenario, .. }, .. }) =
+            self.facts.get_mut(&format!("c-{name}"))
+        {
+            *scenario = into.into();
+        }
+    }
+
+    pub(crate) fn recovers(&mut self, name: &str) {
+        self.ends(name, "recovered");
+    }
+
+    pub(crate) fn ends(&mut self, name: &str, reason: &str) {
+        let at = self.now;
+        if let Some(facts) = self.facts.get_mut(&format!("c-{name}")) {
+            facts.state = State::Ended { reason: reason.into(), at };
+        }
+    }
+
+    /// The exporter no longer shows it.
+    pub(crate) fn vanishes(&mut self, name: &str) {
+        self.facts.remove(&format!("c-{name}"));
+    }
+
+    pub(crate) fn bank(&mut self, status: &str) {
+        self.banks.insert((BANK.to_owned(), "web".to_owned()), status.to_owned());
+    }
+
+    /// Lets time pass, a minute at a time.
+    pub(crate) fn pass(&mut self, time: SignedDuration) {
+        let until = self.now + time;
+        loop {
+            self.step(Vec::new());
+            if self.now >= until {
+                return;
+            }
+            self.now += minutes(1);
+        }
+    }
+
+    pub(crate) fn obey(&mut self, command: Command) {
+        self.step(vec![command]);
+    }
+
+    fn step(&mut self, commands: Vec<Command>) {
+        self.run_jobs();
+        let mut input = Input { commands, ..Input::default() };
+        if self.exporter {
+            self.look();
+            input.snapshot = Some(self.last_snapshot.clone());
+            if self.rules {
+                input.said.push(self.rules_say());
+            }
+        }
+        // Outcomes and persons come back in the same minute.
+        for _ in 0..10 {
+            let changes = self.planner.step(self.now, input);
+            input = Input::default();
+            self.keep(&changes);
+            for user in &changes.unresolved {
+                let person = self.people.get(user).cloned();
+                input.people.push((user.clone(), person.unwrap_or(Person::Hash(format!("p-{user}")))));
+            }
+            input.outcomes = self.deliver();
+            if input.people.is_empty() && input.outcomes.is_empty() {
+                return;
+            }
+        }
+        panic!("the planner does not come to rest");
+    }
+
+    fn keep(&mut self, changes: &Changes) {
+        self.story.extend(changes.timeline.iter().cloned());
+        for effect in &changes.effects {
+            self.effects.insert(effect.key.clone(), effect.clone());
+        }
+        for incident in &changes.incidents {
+            self.incidents.insert(incident.reference.clone(), incident.clone());
+        }
+        for row in &changes.rows {
+            let key = (row.kind.to_owned(), row.key.clone());
+            match &row.body {
+                Some(body) => self.rows.insert(key, body.clone()),
+                None => self.rows.remove(&key),
+            };
+        }
+    }
+
+    fn look(&mut self) {
+        let snapshot = Snapshot {
+            as_of: Some(self.now),
+            warm: true,
+            connections: self.facts.iter().map(|(id, facts)| (id.as_str().into(), facts.clone())).collect(),
+            connectors: self
+                .banks
+                .iter()
+                .map(|((bank, method), status)| {
+                    let connector = Connector { status: status.as_str().into(), name: "Hooli".into() };
+                    ((bank.as_str().into(), method.as_str().into()), connector)
+                })
+                .collect(),
+            ..Snapshot::default()
+        };
+        self.last_snapshot = Arc::new(snapshot);
+    }
+
+    /// What `rules/connections.yml` asks for, as changes since the last evaluation.
+    fn rules_say(&mut self) -> Said {
+        let mut now: BTreeMap<String, Demand> = BTreeMap::new();
+        for (id, facts) in &self.facts {
+            let State::Failing { scenario, .. } = &facts.state else { continue };
+            let claimed = match self.claims.get(id) {
+                Some(user) => &Facts { user: user.as_str().into(), ..facts.clone() },
+                None => facts,
+            };
+            for demand in demands(id, claimed, scenario, self.now) {
+                let key = format!("{id} {}", demand.rule);
+                let starts = self.firing.get(&key).map_or(demand.starts_at, |old| old.starts_at);
+                now.insert(key, Demand { starts_at: starts, ..demand });
+            }
+        }
+        let ended =
+            self.firing.iter().filter(|(key, _)| !now.contains_key(*key)).map(|(_, demand)| demand.clone());
+        let ended = ended.collect();
+        let firing = now.iter().filter(|(key, demand)| self.firing.get(*key) != Some(demand));
+        let firing = firing.map(|(_, demand)| demand.clone()).collect();
+        self.firing = now;
+        Said { firing, ended }
+    }
+
+    fn deliver(&mut self) -> Vec<Outcome> {
+        if self.answer == Answer::Nothing {
+            return Vec::new();
+        }
+        let due: Vec<Effect> = self
+            .effects
+            .values()
+            .filter(|effect| matches!(effect.state, EffectState::Planned | EffectState::Deferred))
+            .filter(|effect| effect.next_attempt <= self.now)
+            .cloned()
+            .collect();
+        due.into_iter().filter_map(|effect| self.attempt(effect)).collect()
+    }
+
+    fn attempt(&mut self, mut effect: Effect) -> Option<Outcome> {
+        effect.changed = self.now;
+        let (mut spoke_of, mut refreshed) = (Vec::new(), None);
+        let over = effect.expires <= self.now;
+        match verify(&effect, &self.last_snapshot, self.now, &self.settings.limits) {
+            _ if over => effect.state = EffectState::Expired,
+            Verdict::Wait(_) => return None,
+            Verdict::Obsolete(why) => {
+                effect.state = EffectState::Obsolete;
+                effect.reason = why;
+            }
+            Verdict::Go(incidents) => {
+                spoke_of = incidents;
+                let live = self.settings.actions.mode(effect.action) == Mode::Live;
+                effect.state = match &self.answer {
+                    _ if !live => EffectState::DryRun,
+                    Answer::Ends(state) => *state,
+                    _ => EffectState::Delivered,
+                };
+                if effect.state == EffectState::Delivered {
+                    refreshed = self.handed_over(&mut effect);
+                    let mut connections = Vec::new();
+                    if let Payload::Message(message) = &effect.payload {
+                        for (incident, connection) in effect.incidents.iter().zip(&message.connections) {
+                            if spoke_of.contains(incident) {
+                                connections.push(connection.connection.clone());
+                            }
+                        }
+                    }
+                    self.done.push(Done { at: self.now, effect: effect.clone(), spoke_of: connections });
+                }
+            }
+        }
+        self.effects.insert(effect.key.clone(), effect.clone());
+        Some(Outcome { effect, spoke_of, refreshed })
+    }
+
+    fn handed_over(&mut self, effect: &mut Effect) -> Option<Refreshed> {
+        effect.remote = Some(format!("remote-{}", self.done.len()));
+        let Payload::Refresh { connection, .. } = &effect.payload else { return None };
+        Some(match self.refresh.clone() {
+            Refresh::Says(refreshed) => refreshed,
+            how => {
+                self.jobs.push((self.now + minutes(1), connection.clone(), how == Refresh::Heals));
+                Refreshed::Started { job: format!("job-{}", self.done.len()) }
+            }
+        })
+    }
+
+    fn run_jobs(&mut self) {
+        let now = self.now;
+        let (due, later) = std::mem::take(&mut self.jobs).into_iter().partition(|(at, ..)| *at <= now);
+        self.jobs = later;
+        let due: Vec<(Timestamp, String, bool)> = due;
+        for (_, connection, heals) in due {
+            let name = connection.trim_start_matches("c-").to_owned();
+            if heals { self.recovers(&name) } else { self.fails_again(&name) }
+        }
+    }
+
+    /// Messages that were sent to a user: template and minutes since the world began.
+    pub(crate) fn told(&self, name: &str) -> Vec<(String, i64)> {
+        let connection = format!("c-{name}");
+        self.done
+            .iter()
+            .filter(|done| done.effect.action == Action::NotifyUser && done.spoke_of.contains(&connection))
+            .map(|done| (done.message().template.clone(), self.minute(done.at)))
+            .collect()
+    }
+
+    /// How often something of this phase was done.
+    pub(crate) fn count(&self, phase: Phase) -> usize {
+        self.done.iter().filter(|done| done.effect.phase == phase).count()
+    }
+
+    pub(crate) fn of(&self, phase: Phase) -> Vec<&Done> {
+        self.done.iter().filter(|done| done.effect.phase == phase).collect()
+    }
+
+    /// Minutes since the world began.
+    pub(crate) fn minute(&self, at: Timestamp) -> i64 {
+        at.duration_since(self.start).as_mins()
+    }
+
+    /// The newest incident of a connection.
+    pub(crate) fn incident(&self, name: &str) -> &Incident {
+        let connection = format!("c-{name}");
+        self.incidents
+            .values()
+            .filter(|incident| incident.connection == connection)
+            .max_by_key(|incident| incident.opened)
+            .unwrap_or_else(|| panic!("{name} has no incident"))
+    }
+
+    /// Words of the story of all incidents.
+    pub(crate) fn words(&self, what: &str) -> usize {
+        self.story.iter().filter(|entry| entry.what == what).count()
+    }
+}
+
+/// The demands of the shipped connection rules.
+fn demands(id: &str, facts: &Facts, scenario: &str, at: Timestamp) -> Vec<Demand> {
+    let notify = |template: &str, settle: u64| Numbers {
+        settle: Some(Duration::from_secs(settle * 60)),
+        cooldown: (!template.is_empty()).then(|| Duration::from_secs(86_400)),
+        ..Numbers::default()
+    };
+    let ticket = |escalate: u64| Numbers {
+        settle: Some(Duration::from_secs(900)),
+        escalate_after: Some(Duration::from_secs(escalate * 3600)),
+        retry_max: Some(2),
+        ..Numbers::default()
+    };
+    let retry =
+        Numbers { retry_after: Some(Duration::from_secs(600)), retry_max: Some(2), ..Numbers::default() };
+    use Action::{FileTicket, NotifyUser, RefreshConnection};
+    let all: Vec<(&str, Action, &str, Numbers)> = match scenario {
+        "invalid-credentials" => vec![("Credentials", NotifyUser, "credentials", notify("credentials", 15))],
+        "account-locked" => vec![("Locked", NotifyUser, "locked", notify("locked", 15))],
+        "mfa-required" => vec![("Mfa", NotifyUser, "mfa", notify("mfa", 15))],
+        "user-action-required" => vec![("UserAction", NotifyUser, "bank-action", notify("bank-action", 15))],
+        "reauthorisation-required" => {
+            vec![("Consent", NotifyUser, "renew-consent", notify("renew-consent", 15))]
+        }
+        "service-unavailable" => vec![
+            ("Unavailable", NotifyUser, "delayed", notify("delayed", 120)),
+            ("UnavailableRetry", RefreshConnection, "", retry),
+            ("UnavailableTicket", FileTicket, "", ticket(6)),
+        ],
+        "retry-queued" => vec![("Queued", NotifyUser, "delayed", notify("delayed", 120))],
+        "retry-expired" => vec![
+            ("Expired", NotifyUser, "gave-up", notify("gave-up", 0)),
+            ("ExpiredTicket", FileTicket, "", ticket(0)),
+        ],
+        "unsupported" => vec![
+            ("Unsupported", NotifyUser, "unsupported", notify("unsupported", 120)),
+            ("UnsupportedTicket", FileTicket, "", ticket(0)),
+        ],
+        "unknown" => vec![("UnknownTicket", FileTicket, "", ticket(6))],
+        other => panic!("no rule for {other}"),
+    };
+    all.into_iter()
+        .map(|(rule, action, template, numbers)| Demand {
+            source: "embedded".into(),
+            rule: rule.into(),
+            action,
+            subject: Subject::Connection { connection: id.into(), user: facts.user.clone() },
+            labels: Arc::new(BTreeMap::from([
+                ("alertname".to_owned(), rule.to_owned()),
+                ("scenario".to_owned(), scenario.to_owned()),
+            ])),
+            annotations: Arc::default(),
+            template: (!template.is_empty()).then(|| template.into()),
+            closing_template: (!template.is_empty()).then(|| "ready".into()),
+            numbers: Arc::new(numbers),
+            starts_at: at,
+            fingerprint: fingerprint(id, scenario),
+        })
+        .collect()
+}
+
+fn fingerprint(id: &str, scenario: &str) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    (id, scenario).hash(&mut hasher);
+    hasher.finish()
+}
+
+impl World {
+    /// A world whose store is born now.
+    pub(crate) fn born_now() -> Self {
+        let mut world = Self::new();
+        world.born = world.now;
+        let saved = Saved { born: world.now, ..Saved::default() };
+        world.planner = Planner::load(world.settings.clone(), saved).unwrap();
+        world.start = world.now;
+        world
+    }
+
+    /// From now on the rules' alerts about this connection name another user than the evidence does.
+    pub(crate) fn claim(&mut self, name: &str, user: &str) {
+        self.claims.insert(format!("c-{name}"), user.to_owned());
+    }
+
+    /// A source says everything that fires once more.
+    pub(crate) fn says_all_again(&mut self) {
+        self.firing.clear();
+    }
+
+    /// All rules are removed: what fired ends, and nothing fires any more.
+    pub(crate) fn rules_gone(&mut self) {
+        let ended = std::mem::take(&mut self.firing).into_values().collect();
+        self.rules = false;
+        let input = Input { said: vec![Said { firing: Vec::new(), ended }], ..Input::default() };
+        let changes = self.planner.step(self.now, input);
+        self.keep(&changes);
+    }
+
+    /// Delivers what is planned against the newest evidence, without the planner hearing of that first.
+    pub(crate) fn deliver_only(&mut self) {
+        self.look();
+        let outcomes = self.deliver();
+        let changes = self.planner.step(self.now, Input { outcomes, ..Input::default() });
+        self.keep(&changes);
+    }
+
+    /// How many notices of this name were given, ends not counted.
+    pub(crate) fn notices(&self, name: &str) -> usize {
+        let fires = |done: &&&Done| {
+            matches!(&done.effect.payload, Payload::Notice(notice)
+                if notice.ended.is_none() && notice.labels.get("alertname").is_some_and(|is| is == name))
+        };
+        self.of(Phase::Notice).iter().filter(fires).count()
+    }
+}
