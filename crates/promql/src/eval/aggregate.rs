@@ -1,7 +1,5 @@
 //! Aggregation over the elements of a vector.
 
-use std::cmp::Ordering;
-
 use super::group::Groups;
 use super::{Element, Evaluated, Evaluation};
 use crate::expr::EvalError;
@@ -161,35 +159,17 @@ fn quantiles(elements: Vec<Element>, grouping: &Grouping, q: f64) -> Vec<Element
     grouped(elements, grouping).into_iter().filter_map(of_group).collect()
 }
 
-/// Counts equal values: each with its value as a label, which replaces one of that name.
-fn count_values(elements: Vec<Element>, grouping: &Grouping, label: &str) -> Vec<Element> {
-    let labelled = elements.into_iter().map(|element| {
-        let text = Label::new(label, &number(element.value));
-        Element { labels: grouping.of(&element.labels).with_label(text), ..element }
-    });
-    let all = Grouping { listed: false, names: [].into() };
-    let mut counted: Vec<Element> = Vec::new();
-    let mut groups = Groups::new(&all);
-    // The name counts here: `count_values("__name__", …)`.
-    let mut named: Vec<Element> = labelled.collect();
-    if label == crate::METRIC_NAME || grouping.listed {
-        named.sort_by(|a, b| a.labels.cmp(&b.labels));
-        for element in named {
-            match counted.last_mut() {
-                Some(last) if last.labels.cmp(&element.labels) == Ordering::Equal => last.value += 1.0,
-                _ => counted.push(Element { value: 1.0, ..element }),
-            }
-        }
-        return counted;
+/// Counts equal values: each with its value as a label, which replaces one of that name. Grouping comes
+/// after, so that `without` can take that label away again.
+fn count_values(mut elements: Vec<Element>, grouping: &Grouping, label: &str) -> Vec<Element> {
+    for element in &mut elements {
+        element.labels = element.labels.with_label(Label::new(label, &number(element.value)));
     }
-    for element in named {
-        let (index, new) = groups.put(&element.labels);
-        match counted.get_mut(index) {
-            Some(group) if !new => group.value += 1.0,
-            _ => counted.push(Element { value: 1.0, ..element }),
-        }
+    if !grouping.listed {
+        return fold(elements, grouping, Aggregation::Count);
     }
-    counted
+    let names = grouping.names.iter().cloned().chain([label.to_owned()]).collect();
+    fold(elements, &Grouping { listed: true, names }, Aggregation::Count)
 }
 
 /// A number as Go's format `f` writes it.

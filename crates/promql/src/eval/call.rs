@@ -29,18 +29,18 @@ impl<'w> Evaluation<'w> {
             Kind::Date(apply) if call.arguments.is_empty() => {
                 vec![Element { labels: Labels::empty(), value: apply(now), nameless: false }]
             }
-            Kind::Date(apply) => calculated(vector(0)?, apply),
+            // What Prometheus says of the date of NaN or Inf depends on its processor: here it is none.
+            Kind::Date(apply) => {
+                calculated(vector(0)?, |value| if value.is_finite() { apply(value) } else { f64::NAN })
+            }
             Kind::Round => {
                 let to = if call.arguments.len() > 1 { scalar(1)? } else { 1.0 };
                 calculated(vector(0)?, |value| math::round(value, to))
             }
             Kind::Clamp => {
-                let (min, max) = (scalar(1)?, scalar(2)?);
-                if max < min {
-                    Vec::new()
-                } else {
-                    calculated(vector(0)?, |value| math::max(min, math::min(max, value)))
-                }
+                let (elements, min, max) = (vector(0)?, scalar(1)?, scalar(2)?);
+                let within = |value| math::max(min, math::min(max, value));
+                if max < min { Vec::new() } else { calculated(elements, within) }
             }
             Kind::ClampMax => {
                 let max = scalar(1)?;

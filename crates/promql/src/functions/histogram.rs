@@ -36,13 +36,22 @@ pub(crate) fn quantile(q: f64, mut buckets: Vec<Bucket>) -> f64 {
     });
     make_monotonic(&mut buckets);
     let [.., before_last, last] = buckets.as_slice() else { return f64::NAN };
-    if last.count == 0.0 || last.count.is_nan() {
+    if last.count == 0.0 {
         return f64::NAN;
     }
     let rank = q * last.count;
-    let index = buckets.iter().take(buckets.len() - 1).position(|bucket| bucket.count >= rank);
-    let Some(index) = index else { return before_last.upper };
-    let Some(bucket) = buckets.get(index) else { return f64::NAN };
+    // The very search that Prometheus does: where a count is NaN it matters how one searches.
+    let (mut index, mut end) = (0, buckets.len() - 1);
+    while index < end {
+        let middle = index.midpoint(end);
+        match buckets.get(middle) {
+            Some(bucket) if bucket.count >= rank => end = middle,
+            _ => index = middle + 1,
+        }
+    }
+    let Some(bucket) = buckets.get(index).filter(|_| index + 1 < buckets.len()) else {
+        return before_last.upper;
+    };
     match index.checked_sub(1).and_then(|index| buckets.get(index)) {
         None if bucket.upper <= 0.0 => bucket.upper,
         None => bucket.upper * (rank / bucket.count),
@@ -101,6 +110,7 @@ mod tests {
         assert!(of(0.5, &[(1.0, 10.0), (2.0, 20.0)]).is_nan());
         assert!(of(0.5, &[(INF, 20.0)]).is_nan());
         assert!(of(0.5, &[(1.0, 0.0), (INF, 0.0)]).is_nan());
+        assert_eq!(of(0.5, &[(1.0, 2.0), (2.0, f64::NAN), (INF, f64::NAN)]), 2.0);
         assert!(of(f64::NAN, &[(1.0, 1.0), (INF, 2.0)]).is_nan());
         assert_eq!(of(-1.0, &[]), f64::NEG_INFINITY);
         assert_eq!(of(2.0, &[]), INF);

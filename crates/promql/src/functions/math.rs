@@ -138,14 +138,20 @@ pub(crate) fn regression(points: &[Point], at_ms: i64) -> Option<(f64, f64)> {
     Some((slope, y / n - slope * x / n))
 }
 
-/// The greater value; NaN if either is, which `f64::max` would hide.
+/// The greater value; +Inf beside anything, else NaN beside anything, as in Go.
 pub(crate) fn max(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
+    if a.max(b) == f64::INFINITY {
+        f64::INFINITY
+    } else if a.is_nan() || b.is_nan() {
+        f64::NAN
+    } else {
+        a.max(b)
+    }
 }
 
-/// The smaller value; NaN if either is.
+/// The smaller value; -Inf beside anything, else NaN beside anything, as in Go.
 pub(crate) fn min(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }
+    -max(-a, -b)
 }
 
 /// -1, 0 or 1 by the sign; zeros and NaN stay what they are.
@@ -207,5 +213,6 @@ mod tests {
         assert_eq!(sgn(-3.0), -1.0);
         assert!(sgn(f64::NAN).is_nan());
         assert!(max(f64::NAN, 1.0).is_nan() && min(1.0, f64::NAN).is_nan());
+        assert_eq!([max(f64::NAN, f64::INFINITY), min(2.0, 1.0)], [f64::INFINITY, 1.0]);
     }
 }

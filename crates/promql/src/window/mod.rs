@@ -93,6 +93,8 @@ pub struct Appended {
 /// Samples in memory, one append at a time.
 pub struct Window {
     readers: Option<Vec<Reader>>,
+    /// The metrics that selectors name; nothing if one of them may read any.
+    metrics_read: Option<HashSet<Box<str>>>,
     slack_ms: i64,
     max_series: usize,
     series: Vec<Option<Stored>>,
@@ -126,7 +128,9 @@ impl Window {
     }
 
     fn with_readers(readers: Option<Vec<Reader>>) -> Self {
+        let named = |reader: &Reader| reader.selector.metric_name().map(Box::from);
         Self {
+            metrics_read: readers.as_ref().and_then(|readers| readers.iter().map(named).collect()),
             readers,
             slack_ms: 0,
             max_series: MAX_SERIES,
@@ -221,6 +225,14 @@ impl Window {
         self.by_metric.values_mut().for_each(alive);
         self.by_metric.retain(|_, ids| !ids.is_empty());
         self.pairs.retain(|_, label| !label.unshared());
+    }
+
+    /// Whether any selector could read a series of this metric: what it cannot read need not be appended.
+    pub fn reads(&self, metric: &str) -> bool {
+        match &self.metrics_read {
+            Some(metrics) => metrics.contains(metric),
+            None => true,
+        }
     }
 
     /// How many series are held.
@@ -422,6 +434,11 @@ impl Append<'_> {
     /// Adds a sample whose labels are at hand as text, in any order, each name once: a series that is
     /// known already costs no allocation.
     pub fn add_pairs(&mut self, pairs: &[(&str, &str)], value: f64) {
+        let metric = pairs.iter().find(|(name, _)| *name == METRIC_NAME);
+        if !self.window.reads(metric.map_or("", |(_, metric)| metric)) {
+            self.done.unread += 1;
+            return;
+        }
         let present = || pairs.iter().filter(|(_, value)| !value.is_empty());
         let fingerprint = present().fold(0u64, |sum, (name, value)| sum.wrapping_add(pair_hash(name, value)));
         let same = |kept: &Labels| {
