@@ -9,7 +9,7 @@ use daemon::Timestamp;
 use promql::{Labels, Sample};
 
 use super::{
-    Alerting, Failure, Kind, Rule, RuleSet,
+    Alerting, Externals, Failure, Kind, Rule, RuleSet,
     state::{Alerts, Instance, data, fingerprint, read_row, to_map},
 };
 use crate::demand::{Action, Demand, Numbers, StateRow, Subject};
@@ -24,6 +24,7 @@ const OUTAGE_TOLERANCE_MS: i64 = 3_600_000;
 pub struct Book {
     source: Arc<str>,
     set: Arc<RuleSet>,
+    externals: Externals,
     /// By identity of the rule.
     alerts: HashMap<Arc<str>, Alerts>,
     /// When any rule was last evaluated, in milliseconds; restored from the store.
@@ -63,7 +64,14 @@ impl Changes {
 impl Book {
     /// An empty book of `source`.
     pub fn new(source: Arc<str>, set: Arc<RuleSet>) -> Self {
-        Self { source, set, alerts: HashMap::new(), last: None }
+        Self { source, set, externals: Externals::default(), alerts: HashMap::new(), last: None }
+    }
+
+    /// The same with what templates can say of the installation.
+    #[must_use]
+    pub fn externals(mut self, externals: Externals) -> Self {
+        self.externals = externals;
+        self
     }
 
     /// The rules.
@@ -130,7 +138,7 @@ impl Book {
     ) -> Result<(), Failure> {
         let Kind::Alerting(alerting) = &rule.kind else { return Ok(()) };
         let alerts = self.alerts.entry(rule.identity.clone()).or_default();
-        let step = alerts.step(rule, alerting, limit, result, at, may_end)?;
+        let step = alerts.step(rule, alerting, &self.externals, limit, result, at, may_end)?;
         for labels in &step.rows {
             let (key, body) = alerts.row(labels);
             changes.state.push(StateRow { key: format!("{}/{key}", rule.identity), body });
@@ -211,13 +219,32 @@ impl Book {
             action: ask.action,
             subject: subject(labels),
             labels: Arc::new(to_map(labels)),
-            annotations: Arc::new(annotations(alerting, instance)),
+            annotations: Arc::new(self.annotations(alerting, instance)),
             template: ask.template.clone(),
             closing_template: ask.closing_template.clone(),
             numbers: ask.numbers.clone(),
             starts_at: Timestamp::from_millisecond(at).unwrap_or(Timestamp::UNIX_EPOCH),
             fingerprint: fingerprint(labels.iter()),
         })
+    }
+
+    fn annotations(&self, alerting: &Alerting, instance: &Instance) -> BTreeMap<String, String> {
+        let source = to_map(&instance.source());
+        let data = data(&source, &self.externals, instance.value);
+        alerting.annotations.iter().map(|(name, template)| (name.clone(), template.expand(&data))).collect()
+    }
+
+    /// Labels and annotations of all alerts called `name` that fire, whatever they ask for.
+    pub(super) fn firing_named(&self, name: &str) -> Vec<(BTreeMap<String, String>, BTreeMap<String, String>)> {
+        let mut firing = Vec::new();
+        for (_, rule) in self.set.rules() {
+            let Kind::Alerting(alerting) = &rule.kind else { continue };
+            if &*alerting.name == name {
+                let alerts = self.alerts(rule).filter(|(_, instance)| instance.fired_at.is_some());
+                firing.extend(alerts.map(|(labels, i)| (to_map(labels), self.annotations(alerting, i))));
+            }
+        }
+        firing
     }
 
     /// What the row of a rule that is gone says had been firing: enough to end it.
@@ -247,11 +274,4 @@ fn subject(labels: &Labels) -> Subject {
         }
         _ => Subject::Other,
     }
-}
-
-/// The annotations of an alert.
-pub(super) fn annotations(alerting: &Alerting, instance: &Instance) -> BTreeMap<String, String> {
-    let source = to_map(&instance.source());
-    let data = data(&source, instance.value);
-    alerting.annotations.iter().map(|(name, template)| (name.clone(), template.expand(&data))).collect()
 }

@@ -49,14 +49,7 @@ impl Engine {
     pub fn new(book: Book) -> Self {
         let set = book.set().clone();
         let evaluated = vec![None; set.groups.len()];
-        Self {
-            window: window(&set),
-            alerts_are_read: reads_alerts(&set),
-            book,
-            unbroken_since: None,
-            evaluated,
-            newest: None,
-        }
+        Self { window: window(&set), alerts_are_read: reads_alerts(&set), book, unbroken_since: None, evaluated, newest: None }
     }
 
     /// An engine that keeps every sample, for tests of rules.
@@ -89,10 +82,9 @@ impl Engine {
         let mut next = window(&set);
         let mut wider = false;
         for selector in set.selectors() {
-            wider |=
-                !self.book.set().selectors().any(|known| {
-                    known.matchers == selector.matchers && known.reach_ms() >= selector.reach_ms()
-                });
+            wider |= !self.book.set().selectors().any(|known| {
+                known.matchers == selector.matchers && known.reach_ms() >= selector.reach_ms()
+            });
         }
         for (labels, points) in self.window.iter() {
             for point in points {
@@ -173,14 +165,24 @@ impl Engine {
         }
     }
 
-    fn record(
-        &mut self,
-        name: &str,
-        group: &Group,
-        rule: &Rule,
-        result: Vec<Sample>,
-        at: i64,
-    ) -> Result<(), Failure> {
+    /// Evaluates all groups at `at` as promtool's unit tests do: at every step, with an end for whatever is absent.
+    pub(super) fn evaluate_all(&mut self, at: i64) -> Vec<(String, Failure)> {
+        let (mut failures, mut changes) = (Vec::new(), Changes::default());
+        let set = self.book.set().clone();
+        for group in &set.groups {
+            for rule in &group.rules {
+                if let Err(failure) = self.rule(group, rule, at, true, &mut changes) {
+                    if matches!(failure, Failure::Limit { .. }) {
+                        self.book.clear(rule);
+                    }
+                    failures.push((rule.name().to_owned(), failure));
+                }
+            }
+        }
+        failures
+    }
+
+    fn record(&mut self, name: &str, group: &Group, rule: &Rule, result: Vec<Sample>, at: i64) -> Result<(), Failure> {
         let mut series = std::collections::HashMap::with_capacity(result.len());
         for sample in result {
             let mut labels = sample.labels.with(METRIC_NAME, name);

@@ -3,7 +3,8 @@
 //! - [`RuleSet::load`] reads rule files, with all their errors at once;
 //! - [`Book`] holds what is pending and firing of each rule, and says what changed. It reads no clock
 //!   and does no I/O: results of expressions and the time come in, changes and state rows go out;
-//! - [`Engine`] evaluates the expressions of a set over a window of samples, for a `Book`.
+//! - [`Engine`] evaluates the expressions of a set over a window of samples, for a `Book`;
+//! - [`tool`] is `check rules` and `test rules`.
 //!
 //! It means what Prometheus means, with one difference on the safe side: where Prometheus would resolve
 //! an alert because a scrape failed, or has not been made yet, nothing ends here.
@@ -17,6 +18,8 @@ mod model;
 mod read;
 mod state;
 pub mod template;
+pub mod tool;
+mod unit;
 mod yaml;
 
 pub use ask::Ask;
@@ -24,7 +27,7 @@ pub use book::{Book, Changes};
 pub use engine::{Engine, Evaluated, Sight};
 pub use error::{RuleError, RuleErrors};
 pub use load::files;
-pub use model::{Alerting, Group, Kind, Rule, RuleSet};
+pub use model::{Alerting, Externals, Group, Kind, Rule, RuleSet};
 pub use state::{Failure, fingerprint};
 
 #[cfg(test)]

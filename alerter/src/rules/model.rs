@@ -99,5 +99,11 @@ impl RuleSet {
     }
 }
 
-/// Labels that are the same everywhere, for templates.
-pub(super) static NO_LABELS: BTreeMap<String, String> = BTreeMap::new();
+/// What templates can say of the installation that evaluates the rules.
+#[derive(Clone, Debug, Default)]
+pub struct Externals {
+    /// Prometheus's `external_labels`.
+    pub labels: BTreeMap<String, String>,
+    /// Where people find it.
+    pub url: String,
+}

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use promql::{Labels, Sample};
 use serde::{Deserialize, Serialize};
 
-use super::{Alerting, Rule, model::NO_LABELS, template::Data};
+use super::{Alerting, Externals, Rule, template::Data};
 
 /// Why an evaluation changed nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -94,6 +94,7 @@ impl Alerts {
         &mut self,
         rule: &Rule,
         alerting: &Alerting,
+        externals: &Externals,
         limit: usize,
         result: Vec<Sample>,
         at: i64,
@@ -105,7 +106,7 @@ impl Alerts {
         for sample in result {
             let labels = match self.made.get(&sample.labels) {
                 Some(labels) if constant => labels.clone(),
-                _ => alert_labels(rule, alerting, &sample),
+                _ => alert_labels(rule, alerting, externals, &sample),
             };
             if !distinct.insert(labels.clone()) {
                 return Err(Failure::Duplicate);
@@ -251,7 +252,7 @@ pub(super) fn read_row(body: &[u8]) -> Option<(Labels, Instance)> {
 }
 
 /// The labels of an alert: those of the sample without the metric's name, those of the rule, and its name.
-fn alert_labels(rule: &Rule, alerting: &Alerting, sample: &Sample) -> Labels {
+fn alert_labels(rule: &Rule, alerting: &Alerting, externals: &Externals, sample: &Sample) -> Labels {
     let mut labels = sample.labels.without_metric_name();
     let mut map = None;
     for (name, template) in &rule.labels {
@@ -259,7 +260,7 @@ fn alert_labels(rule: &Rule, alerting: &Alerting, sample: &Sample) -> Labels {
             Some(text) => labels = labels.with(name, text),
             None => {
                 let map = map.get_or_insert_with(|| to_map(&sample.labels.without_metric_name()));
-                labels = labels.with(name, &template.expand(&data(map, sample.value)));
+                labels = labels.with(name, &template.expand(&data(map, externals, sample.value)));
             }
         }
     }
@@ -275,8 +276,8 @@ fn owned((name, value): (&str, &str)) -> (String, String) {
 }
 
 /// What a template may speak of.
-pub(super) fn data(labels: &BTreeMap<String, String>, value: f64) -> Data<'_> {
-    Data { labels, external_labels: &NO_LABELS, external_url: "", value }
+pub(super) fn data<'a>(labels: &'a BTreeMap<String, String>, externals: &'a Externals, value: f64) -> Data<'a> {
+    Data { labels, external_labels: &externals.labels, external_url: &externals.url, value }
 }
 
 /// Prometheus's fingerprint of a label set: FNV-1a of 64 bits over names and values in order, each
