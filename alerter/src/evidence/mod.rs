@@ -28,10 +28,13 @@ pub struct Snapshot {
     /// Connectors by institution and method.
     pub connectors: HashMap<(Arc<str>, Arc<str>), Connector>,
     /// Aggregates per institution, method and scenario that `plan` needs to name a cause.
-    pub newly_failing: HashMap<(Arc<str>, Arc<str>, Arc<str>), f64>,
+    pub newly_failing: HashMap<Key, f64>,
     /// `basiq_jobs_finished_total` by institution, method and outcome.
-    pub jobs_finished: HashMap<(Arc<str>, Arc<str>, Arc<str>), f64>,
+    pub jobs_finished: HashMap<Key, f64>,
 }
+
+/// Institution, method, and the scenario or outcome that is counted.
+pub type Key = (Arc<str>, Arc<str>, Arc<str>);
 
 /// What the exporter says of one connection.
 #[derive(Clone, Debug, PartialEq)]

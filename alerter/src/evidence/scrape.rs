@@ -196,9 +196,9 @@ impl Page {
     /// Takes a page in, if all of it can be read.
     fn read(body: Bytes, format: Format) -> Result<Self, exposition::ParseError> {
         let page = Self { body, format };
-        let mut samples = page.samples();
-        while samples.next_sample()?.is_some() {}
-        drop(samples);
+        for entry in page.samples() {
+            entry?;
+        }
         Ok(page)
     }
 }

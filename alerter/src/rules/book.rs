@@ -10,7 +10,7 @@ use promql::{Labels, Sample};
 
 use super::{
     Alerting, Externals, Failure, Kind, Rule, RuleSet,
-    state::{Alerts, Instance, data, fingerprint, read_row, to_map},
+    state::{Alerts, Instance, Making, data, fingerprint, read_row, to_map},
 };
 use crate::demand::{Action, Demand, Numbers, StateRow, Subject};
 
@@ -138,7 +138,8 @@ impl Book {
     ) -> Result<(), Failure> {
         let Kind::Alerting(alerting) = &rule.kind else { return Ok(()) };
         let alerts = self.alerts.entry(rule.identity.clone()).or_default();
-        let step = alerts.step(rule, alerting, &self.externals, limit, result, at, may_end)?;
+        let making = Making { rule, alerting, externals: &self.externals };
+        let step = alerts.step(&making, limit, result, at, may_end)?;
         for labels in &step.rows {
             let (key, body) = alerts.row(labels);
             changes.state.push(StateRow { key: format!("{}/{key}", rule.identity), body });
@@ -229,7 +230,7 @@ impl Book {
     }
 
     fn annotations(&self, alerting: &Alerting, instance: &Instance) -> BTreeMap<String, String> {
-        let source = to_map(&instance.source());
+        let source = to_map(&instance.sample);
         let data = data(&source, &self.externals, instance.value);
         alerting.annotations.iter().map(|(name, template)| (name.clone(), template.expand(&data))).collect()
     }

@@ -32,8 +32,8 @@ pub enum Failure {
 /// One alert.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Instance {
-    /// The labels of the sample.
-    sample: Labels,
+    /// The labels of the sample, of which templates speak.
+    pub(super) sample: Labels,
     pub(super) value: f64,
     /// Since when the expression has this result, in milliseconds.
     pub(super) active_at: i64,
@@ -45,17 +45,10 @@ pub(super) struct Instance {
     seen: u64,
 }
 
-impl Instance {
-    /// The labels that its templates speak of.
-    pub(super) fn source(&self) -> Labels {
-        self.sample.without_metric_name()
-    }
-}
-
 /// What is kept of an alert in the store.
 #[derive(Serialize, Deserialize)]
 struct Row {
-    /// The labels of the sample, without the metric's name.
+    /// The labels of the sample.
     labels: BTreeMap<String, String>,
     /// What the rule made of them: labels added or changed.
     alert: BTreeMap<String, String>,
@@ -92,21 +85,19 @@ impl Alerts {
     /// Takes the result of one evaluation at `at` (milliseconds).
     pub(super) fn step(
         &mut self,
-        rule: &Rule,
-        alerting: &Alerting,
-        externals: &Externals,
+        making: &Making<'_>,
         limit: usize,
         result: Vec<Sample>,
         at: i64,
         may_end: bool,
     ) -> Result<Step, Failure> {
-        let constant = rule.labels.iter().all(|(_, template)| template.plain().is_some());
+        let constant = making.rule.labels.iter().all(|(_, template)| template.plain().is_some());
         let mut found = Vec::with_capacity(result.len());
         let mut distinct = HashSet::with_capacity(result.len());
         for sample in result {
             let labels = match self.made.get(&sample.labels) {
                 Some(labels) if constant => labels.clone(),
-                _ => alert_labels(rule, alerting, externals, &sample),
+                _ => making.labels(&sample),
             };
             if !distinct.insert(labels.clone()) {
                 return Err(Failure::Duplicate);
@@ -121,8 +112,8 @@ impl Alerts {
 
         self.evaluations += 1;
         let mut step = Step::default();
-        let hold = i64::try_from(alerting.hold.as_millis()).unwrap_or(i64::MAX);
-        let keep = i64::try_from(alerting.keep_firing.as_millis()).unwrap_or(i64::MAX);
+        let hold = i64::try_from(making.alerting.hold.as_millis()).unwrap_or(i64::MAX);
+        let keep = i64::try_from(making.alerting.keep_firing.as_millis()).unwrap_or(i64::MAX);
         for (labels, sample) in found {
             let (seen, value) = (self.evaluations, sample.value);
             let mut changed = false;
@@ -202,7 +193,7 @@ impl Alerts {
     pub(super) fn row(&self, labels: &Labels) -> (String, Option<Vec<u8>>) {
         let body = self.active.get(labels).and_then(|instance| {
             let row = Row {
-                labels: to_map(&instance.source()),
+                labels: to_map(&instance.sample),
                 alert: labels.iter().filter(|(n, v)| instance.sample.get(n) != Some(v)).map(owned).collect(),
                 value: instance.value.to_bits(),
                 active_at: instance.active_at,
@@ -242,7 +233,7 @@ impl Alerts {
 /// The labels of an alert and the alert, from its row.
 pub(super) fn read_row(body: &[u8]) -> Option<(Labels, Instance)> {
     let row = serde_json::from_slice::<Row>(body).ok()?;
-    let labels = Labels::new(row.labels.iter().chain(&row.alert));
+    let labels = Labels::new(row.labels.iter().chain(&row.alert)).without_metric_name();
     let sample = Labels::new(row.labels.iter());
     let Row { active_at, fired_at, keeping_since, .. } = row;
     Some((
@@ -251,20 +242,29 @@ pub(super) fn read_row(body: &[u8]) -> Option<(Labels, Instance)> {
     ))
 }
 
-/// The labels of an alert: those of the sample without the metric's name, those of the rule, and its name.
-fn alert_labels(rule: &Rule, alerting: &Alerting, externals: &Externals, sample: &Sample) -> Labels {
-    let mut labels = sample.labels.without_metric_name();
-    let mut map = None;
-    for (name, template) in &rule.labels {
-        match template.plain() {
-            Some(text) => labels = labels.with(name, text),
-            None => {
-                let map = map.get_or_insert_with(|| to_map(&sample.labels.without_metric_name()));
-                labels = labels.with(name, &template.expand(&data(map, externals, sample.value)));
+/// What alerts are made with.
+pub(super) struct Making<'a> {
+    pub(super) rule: &'a Rule,
+    pub(super) alerting: &'a Alerting,
+    pub(super) externals: &'a Externals,
+}
+
+impl Making<'_> {
+    /// The labels of an alert: those of the sample without the metric's name, those of the rule, and its name.
+    fn labels(&self, sample: &Sample) -> Labels {
+        let mut labels = sample.labels.without_metric_name();
+        let mut map = None;
+        for (name, template) in &self.rule.labels {
+            match template.plain() {
+                Some(text) => labels = labels.with(name, text),
+                None => {
+                    let map = map.get_or_insert_with(|| to_map(&sample.labels));
+                    labels = labels.with(name, &template.expand(&data(map, self.externals, sample.value)));
+                }
             }
         }
+        labels.with("alertname", &self.alerting.name)
     }
-    labels.with("alertname", &alerting.name)
 }
 
 pub(super) fn to_map(labels: &Labels) -> BTreeMap<String, String> {

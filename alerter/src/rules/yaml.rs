@@ -21,6 +21,9 @@ pub(super) struct Node {
     pub(super) value: Value,
 }
 
+/// Keys, their lines, and values.
+pub(super) type Entries = Vec<(String, usize, Node)>;
+
 /// What a node is.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value {
@@ -31,7 +34,7 @@ pub(super) enum Value {
     /// A sequence.
     List(Vec<Node>),
     /// A mapping in the order of the file; the key's line with it.
-    Map(Vec<(String, usize, Node)>),
+    Map(Entries),
 }
 
 impl Node {
@@ -134,8 +137,8 @@ impl<'a> Reader<'a> {
         Ok(node)
     }
 
-    fn mapping(&mut self, depth: usize) -> Result<Vec<(String, usize, Node)>, (usize, String)> {
-        let mut entries: Vec<(String, usize, Node)> = Vec::new();
+    fn mapping(&mut self, depth: usize) -> Result<Entries, (usize, String)> {
+        let mut entries = Entries::new();
         let mut merged = Vec::new();
         loop {
             let (key, line) = match self.next()? {

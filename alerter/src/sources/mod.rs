@@ -46,7 +46,6 @@ pub type Row = (String, Vec<u8>);
 
 /// What a source is run with.
 pub(crate) struct Run {
-    pub(crate) clock: Clock,
     pub(crate) stop: CancellationToken,
     pub(crate) reports: Sender,
     /// What the store kept of it.
@@ -178,7 +177,6 @@ impl Sources {
         let runs = self.sources.into_iter().map(|source| {
             let name = source.name().clone();
             source.run(Run {
-                clock: clock.clone(),
                 stop: stop.clone(),
                 reports: Sender::new(name.clone(), reports.clone()),
                 state: state.remove(&name).unwrap_or_default(),

@@ -19,10 +19,6 @@ impl Sender {
         Self { source, reports }
     }
 
-    pub(crate) fn source(&self) -> &Arc<str> {
-        &self.source
-    }
-
     /// Reports, and returns once it is known whether all of it is durable.
     pub(crate) async fn send(&self, at: Timestamp, changes: Changes) -> bool {
         let (committed, answer) = oneshot::channel();

@@ -10,6 +10,7 @@ mod s5_messages;
 mod s6_refresh;
 mod s7_tickets;
 mod s8_switches;
+mod rules;
 mod smtp;
 mod support;
 mod world;

@@ -29,7 +29,7 @@ pub struct Template {
 /// What a template may speak of.
 #[derive(Clone, Copy, Debug)]
 pub struct Data<'a> {
-    /// The labels of the sample, without the metric's name.
+    /// The labels of the sample, the metric's name among them.
     pub labels: &'a BTreeMap<String, String>,
     /// The labels that the whole installation adds.
     pub external_labels: &'a BTreeMap<String, String>,

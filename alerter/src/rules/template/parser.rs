@@ -98,7 +98,7 @@ struct Parser {
 /// What ended a list of nodes.
 enum End {
     Text,
-    End,
+    Close,
     Else(Vec<Token>),
 }
 
@@ -106,7 +106,7 @@ impl End {
     fn word(&self) -> &'static str {
         match self {
             Self::Text => "end of text",
-            Self::End => "end",
+            Self::Close => "end",
             Self::Else(_) => "else",
         }
     }
@@ -137,7 +137,7 @@ impl Parser {
                 return Err(format!("unexpected token after {word}"));
             }
             match &*word {
-                "end" => break End::End,
+                "end" => break End::Close,
                 "else" => break End::Else(tokens[1..].to_vec()),
                 "if" => nodes.push(self.choice(false, &tokens[1..])?),
                 "with" => nodes.push(self.choice(true, &tokens[1..])?),
@@ -169,9 +169,9 @@ impl Parser {
             self.root = root;
             branches.push((condition, body));
             match end {
-                End::End => break Vec::new(),
+                End::Close => break Vec::new(),
                 End::Else(rest) if rest.is_empty() => match self.list()? {
-                    (body, End::End) => break body,
+                    (body, End::Close) => break body,
                     (_, end) => return Err(format!("expected end, found {}", end.word())),
                 },
                 End::Else(rest) if rest[0] == Token::Word(word.to_owned()) => tokens = rest[1..].to_vec(),
@@ -204,9 +204,9 @@ impl Parser {
         self.root = root;
         self.variables.truncate(scope);
         let otherwise = match end {
-            End::End => Vec::new(),
+            End::Close => Vec::new(),
             End::Else(rest) if rest.is_empty() => match self.list()? {
-                (body, End::End) => body,
+                (body, End::Close) => body,
                 (_, end) => return Err(format!("expected end, found {}", end.word())),
             },
             End::Else(_) => return Err("unexpected token after else of range".to_owned()),

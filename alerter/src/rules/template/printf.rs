@@ -55,6 +55,8 @@ pub(super) fn printf(format: &str, arguments: &[Value]) -> Result<String, String
             continue;
         };
         next += 1;
+        // With `v` a plus sign means more of the same, which no value here has.
+        spec.plus &= verb != 'v';
         output.push_str(&one(verb, &spec, argument));
     }
     if next < arguments.len() {
@@ -95,7 +97,7 @@ fn one(verb: char, spec: &Spec, value: &Value) -> String {
         ('x', Value::Text(text)) => (text.bytes().map(|b| format!("{b:02x}")).collect(), false),
         ('X', Value::Text(text)) => (text.bytes().map(|b| format!("{b:02X}")).collect(), false),
         ('t' | 'v', Value::Bool(v)) => (v.to_string(), false),
-        ('s' | 'v', Value::Time(_) | Value::Duration(_) | Value::Map(_) | Value::List(_) | Value::Root) => {
+        ('s' | 'v', Value::Time(_) | Value::Duration(_) | Value::Map(_) | Value::Root) => {
             (value.print(), false)
         }
         ('v', Value::Nil) => ("<nil>".to_owned(), false),

@@ -25,7 +25,6 @@ pub(super) enum Value {
     /// A duration in nanoseconds, as `toDuration` makes it.
     Duration(i64),
     Map(Rc<BTreeMap<String, Value>>),
-    List(Rc<Vec<Value>>),
     /// What Prometheus hands to the template.
     Root,
 }
@@ -40,7 +39,6 @@ impl Value {
             Self::Float(value) => *value != 0.0,
             Self::Text(text) => !text.is_empty(),
             Self::Map(map) => !map.is_empty(),
-            Self::List(list) => !list.is_empty(),
             Self::Time(_) | Self::Root => true,
         }
     }
@@ -56,7 +54,6 @@ impl Value {
             Self::Time(_) => "*time.Time",
             Self::Duration(_) => "*time.Duration",
             Self::Map(_) => "map[string]string",
-            Self::List(_) => "[]interface {}",
             Self::Root => "struct",
         }
     }
@@ -74,10 +71,6 @@ impl Value {
             Self::Map(map) => {
                 let entries: Vec<_> = map.iter().map(|(k, v)| format!("{k}:{}", v.print())).collect();
                 format!("map[{}]", entries.join(" "))
-            }
-            Self::List(list) => {
-                let items: Vec<_> = list.iter().map(Self::print).collect();
-                format!("[{}]", items.join(" "))
             }
             Self::Root => "{}".to_owned(),
         }
@@ -186,9 +179,6 @@ impl Run<'_> {
     ) -> Result<Flow, String> {
         let items: Vec<(Value, Value)> = match self.pipeline(over, dot)? {
             Value::Map(map) => map.iter().map(|(k, v)| (Value::Text(k.clone()), v.clone())).collect(),
-            Value::List(list) => {
-                list.iter().enumerate().map(|(n, v)| (Value::Int(n as i64), v.clone())).collect()
-            }
             Value::Nil => Vec::new(),
             other => return Err(format!("range can't iterate over {}", other.print())),
         };

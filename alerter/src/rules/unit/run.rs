@@ -147,9 +147,9 @@ fn compare_samples(engine: &Engine, test: &ExpressionTest, every: i64, fuzzy: bo
     if same { None } else { fail(format!("expected: {}\n      found:    {}", text(&expected), text(&found))) }
 }
 
-/// As promtool compares: exactly, or to the neighbouring number with `fuzzy_compare`.
+/// As promtool compares: exactly (NaN is not even itself), or to the neighbouring number with `fuzzy_compare`.
 fn equal(a: f64, b: f64, fuzzy: bool) -> bool {
-    (a.is_nan() && b.is_nan()) || a == b || (fuzzy && (a == b.next_up() || a == b.next_down()))
+    a == b || (fuzzy && (a == b.next_up() || a == b.next_down()))
 }
 
 fn ms(duration: Duration) -> i64 {
