@@ -236,7 +236,10 @@ impl Book {
     }
 
     /// Labels and annotations of all alerts called `name` that fire, whatever they ask for.
-    pub(super) fn firing_named(&self, name: &str) -> Vec<(BTreeMap<String, String>, BTreeMap<String, String>)> {
+    pub(super) fn firing_named(
+        &self,
+        name: &str,
+    ) -> Vec<(BTreeMap<String, String>, BTreeMap<String, String>)> {
         let mut firing = Vec::new();
         for (_, rule) in self.set.rules() {
             let Kind::Alerting(alerting) = &rule.kind else { continue };

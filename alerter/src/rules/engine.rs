@@ -49,7 +49,14 @@ impl Engine {
     pub fn new(book: Book) -> Self {
         let set = book.set().clone();
         let evaluated = vec![None; set.groups.len()];
-        Self { window: window(&set), alerts_are_read: reads_alerts(&set), book, unbroken_since: None, evaluated, newest: None }
+        Self {
+            window: window(&set),
+            alerts_are_read: reads_alerts(&set),
+            book,
+            unbroken_since: None,
+            evaluated,
+            newest: None,
+        }
     }
 
     /// An engine that keeps every sample, for tests of rules.
@@ -82,9 +89,10 @@ impl Engine {
         let mut next = window(&set);
         let mut wider = false;
         for selector in set.selectors() {
-            wider |= !self.book.set().selectors().any(|known| {
-                known.matchers == selector.matchers && known.reach_ms() >= selector.reach_ms()
-            });
+            wider |=
+                !self.book.set().selectors().any(|known| {
+                    known.matchers == selector.matchers && known.reach_ms() >= selector.reach_ms()
+                });
         }
         for (labels, points) in self.window.iter() {
             for point in points {
@@ -182,7 +190,14 @@ impl Engine {
         failures
     }
 
-    fn record(&mut self, name: &str, group: &Group, rule: &Rule, result: Vec<Sample>, at: i64) -> Result<(), Failure> {
+    fn record(
+        &mut self,
+        name: &str,
+        group: &Group,
+        rule: &Rule,
+        result: Vec<Sample>,
+        at: i64,
+    ) -> Result<(), Failure> {
         let mut series = std::collections::HashMap::with_capacity(result.len());
         for sample in result {
             let mut labels = sample.labels.with(METRIC_NAME, name);

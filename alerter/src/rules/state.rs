@@ -276,7 +276,11 @@ fn owned((name, value): (&str, &str)) -> (String, String) {
 }
 
 /// What a template may speak of.
-pub(super) fn data<'a>(labels: &'a BTreeMap<String, String>, externals: &'a Externals, value: f64) -> Data<'a> {
+pub(super) fn data<'a>(
+    labels: &'a BTreeMap<String, String>,
+    externals: &'a Externals,
+    value: f64,
+) -> Data<'a> {
     Data { labels, external_labels: &externals.labels, external_url: &externals.url, value }
 }
 

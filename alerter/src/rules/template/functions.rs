@@ -104,7 +104,9 @@ pub(super) fn find(name: &str) -> Result<&'static Function, String> {
     }
     Err(match name {
         "query" | "first" | "label" | "value" | "sortByLabel" | "strvalue" => {
-            format!("`{name}` is not supported: put what is asked for into the rule's expression or its labels")
+            format!(
+                "`{name}` is not supported: put what is asked for into the rule's expression or its labels"
+            )
         }
         "now" => "`now` is not supported: it would change the annotations at every evaluation".to_owned(),
         "tmpl" | "html" | "js" | "urlquery" | "call" | "slice" => format!("`{name}` is not supported"),
@@ -118,9 +120,11 @@ fn number(value: &Value) -> Result<f64, String> {
         Value::Int(value) => Ok(*value as f64),
         Value::Duration(nanos) => Ok(*nanos as f64 / 1e9),
         Value::Text(text) => {
-            let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-._".contains(&b));
+            let plain =
+                !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-._".contains(&b));
             let parsed = text.parse().ok().filter(|_| plain);
-            parsed.ok_or_else(|| format!("strconv.ParseFloat: parsing {}: invalid syntax", gofmt::quote(text)))
+            parsed
+                .ok_or_else(|| format!("strconv.ParseFloat: parsing {}: invalid syntax", gofmt::quote(text)))
         }
         other => Err(format!("can't convert {} to float", other.kind())),
     }
@@ -134,7 +138,10 @@ fn text(value: &Value) -> Result<String, String> {
 }
 
 fn regex(pattern: &str) -> Result<regex::Regex, String> {
-    regex::RegexBuilder::new(pattern).size_limit(1 << 20).build().map_err(|_| format!("invalid regular expression {pattern:?}"))
+    regex::RegexBuilder::new(pattern)
+        .size_limit(1 << 20)
+        .build()
+        .map_err(|_| format!("invalid regular expression {pattern:?}"))
 }
 
 fn humanize(mut v: f64) -> String {
@@ -214,7 +221,10 @@ fn to_time(v: f64) -> Result<i64, String> {
         return Err("value is NaN or Inf".to_owned());
     }
     if nanos.abs() >= i64::MAX as f64 {
-        return Err(format!("{} cannot be represented as a nanoseconds timestamp since it overflows int64", gofmt::float(nanos)));
+        return Err(format!(
+            "{} cannot be represented as a nanoseconds timestamp since it overflows int64",
+            gofmt::float(nanos)
+        ));
     }
     Ok((nanos as i64).div_euclid(1_000_000))
 }
@@ -273,14 +283,18 @@ pub(super) fn duration(nanos: i64) -> String {
 }
 
 fn parse_duration(text: &str) -> Result<f64, String> {
-    daemon::config::parse_duration(text).map(|duration| duration.as_secs_f64()).map_err(|error| error.to_string())
+    daemon::config::parse_duration(text)
+        .map(|duration| duration.as_secs_f64())
+        .map_err(|error| error.to_string())
 }
 
 fn title(text: &str) -> String {
     let mut previous = ' ';
     text.chars()
         .map(|c| {
-            let begins = !(previous.is_alphanumeric() || previous == '_' || (previous != ' ' && !previous.is_whitespace() && !previous.is_ascii_punctuation()));
+            let begins = !(previous.is_alphanumeric()
+                || previous == '_'
+                || (previous != ' ' && !previous.is_whitespace() && !previous.is_ascii_punctuation()));
             previous = c;
             if begins { c.to_uppercase().to_string() } else { c.to_string() }
         })
@@ -291,7 +305,9 @@ fn strip_port(address: &str) -> String {
     // Go's `net.SplitHostPort`; what it cannot split stays as it is.
     let Some((host, _)) = address.rsplit_once(':') else { return address.to_owned() };
     match host.strip_prefix('[') {
-        Some(inner) => inner.strip_suffix(']').filter(|i| !i.contains(['[', ']'])).unwrap_or(address).to_owned(),
+        Some(inner) => {
+            inner.strip_suffix(']').filter(|i| !i.contains(['[', ']'])).unwrap_or(address).to_owned()
+        }
         None if host.contains([':', '[', ']']) => address.to_owned(),
         None => host.to_owned(),
     }

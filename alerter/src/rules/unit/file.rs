@@ -51,7 +51,9 @@ pub(super) struct ExpressionTest {
 
 pub(super) fn read(text: &str) -> Result<File, Errors> {
     let documents = yaml::parse(text).map_err(|error| vec![error])?;
-    let Some(document) = documents.first() else { return Err(vec![(1, "there is nothing in it".to_owned())]) };
+    let Some(document) = documents.first() else {
+        return Err(vec![(1, "there is nothing in it".to_owned())]);
+    };
     let mut errors = Vec::new();
     let file = Reader(&mut errors).file(document);
     if errors.is_empty() { Ok(file) } else { Err(errors) }
@@ -138,7 +140,8 @@ impl Reader<'_> {
         }
         let tests = self.map(node).iter().find(|(key, ..)| key == "tests");
         if let Some((.., tests)) = tests {
-            file.tests = self.list(tests).iter().map(|node| self.test(node, file.evaluation_interval)).collect();
+            file.tests =
+                self.list(tests).iter().map(|node| self.test(node, file.evaluation_interval)).collect();
         }
         file
     }
@@ -148,7 +151,9 @@ impl Reader<'_> {
         for (key, line, node) in self.map(node) {
             match &**key {
                 "name" => test.name = self.text(node),
-                "interval" => test.interval = Some(self.duration(node)).filter(|d| !d.is_zero()).unwrap_or(interval),
+                "interval" => {
+                    test.interval = Some(self.duration(node)).filter(|d| !d.is_zero()).unwrap_or(interval)
+                }
                 "external_url" => test.external_url = self.text(node),
                 "external_labels" => test.external_labels = self.pairs(node),
                 "input_series" => {
@@ -159,7 +164,9 @@ impl Reader<'_> {
                             found.map(|(.., node)| self.text(node)).unwrap_or_default()
                         };
                         let line = format!("{} {}", get("series"), get("values"));
-                        for (key, line, _) in entries.iter().filter(|(key, ..)| key != "series" && key != "values") {
+                        for (key, line, _) in
+                            entries.iter().filter(|(key, ..)| key != "series" && key != "values")
+                        {
                             self.unknown(key, *line);
                         }
                         match series::parse(&line) {
@@ -168,9 +175,12 @@ impl Reader<'_> {
                         }
                     }
                 }
-                "alert_rule_test" => test.alerts = self.list(node).iter().map(|node| self.alert(node)).collect(),
+                "alert_rule_test" => {
+                    test.alerts = self.list(node).iter().map(|node| self.alert(node)).collect()
+                }
                 "promql_expr_test" => {
-                    test.expressions = self.list(node).iter().filter_map(|node| self.expression(node)).collect();
+                    test.expressions =
+                        self.list(node).iter().filter_map(|node| self.expression(node)).collect();
                 }
                 key => self.unknown(key, *line),
             }

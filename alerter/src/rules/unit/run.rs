@@ -23,9 +23,8 @@ pub(super) fn run(file: &File, folder: &Path) -> Result<usize, Vec<String>> {
             Err(error) => errors.push(error.to_string()),
         }
     }
-    let set = RuleSet::load(&paths, None).map_err(|failures| {
-        failures.0.iter().map(ToString::to_string).collect::<Vec<_>>()
-    });
+    let set = RuleSet::load(&paths, None)
+        .map_err(|failures| failures.0.iter().map(ToString::to_string).collect::<Vec<_>>());
     let mut set = match set {
         Ok(set) if errors.is_empty() => set,
         Ok(_) => return Err(errors),
@@ -35,7 +34,8 @@ pub(super) fn run(file: &File, folder: &Path) -> Result<usize, Vec<String>> {
     set.groups.sort_by_key(|group| order(&group.name));
     let set = Arc::new(set);
     for (n, test) in file.tests.iter().enumerate() {
-        let name = if test.name.is_empty() { format!("test {}", n + 1) } else { format!("test {:?}", test.name) };
+        let name =
+            if test.name.is_empty() { format!("test {}", n + 1) } else { format!("test {:?}", test.name) };
         let failures = one(file, test, set.clone());
         errors.extend(failures.into_iter().map(|failure| format!("{name}, {failure}")));
     }
@@ -58,7 +58,9 @@ fn one(file: &File, test: &Test, set: Arc<RuleSet>) -> Vec<String> {
         let broken = engine.evaluate_all(at);
         if !broken.is_empty() {
             // As in promtool, a rule that cannot be evaluated ends the test.
-            failures.extend(broken.iter().map(|(rule, failure)| format!("time {}: rule {rule}: {failure}", seconds(at))));
+            failures.extend(
+                broken.iter().map(|(rule, failure)| format!("time {}: rule {rule}: {failure}", seconds(at))),
+            );
             return failures;
         }
         for alert in test.alerts.iter().filter(|alert| (at..at + every).contains(&ms(alert.at))) {
@@ -129,7 +131,9 @@ fn compare_samples(engine: &Engine, test: &ExpressionTest, every: i64, fuzzy: bo
     let fail = |text: String| Some(format!("expr {:?} at {}:\n      {text}", test.expr.text(), seconds(at)));
     let query = Query { step_ms: every, ..Query::at(at) };
     let mut found = match test.expr.query(engine.window(), &query) {
-        Ok(Value::Vector(samples)) => samples.into_iter().map(|sample| (sample.labels, sample.value)).collect(),
+        Ok(Value::Vector(samples)) => {
+            samples.into_iter().map(|sample| (sample.labels, sample.value)).collect()
+        }
         Ok(Value::Scalar(value)) => vec![(Labels::empty(), value)],
         Ok(_) => return fail("the result is neither a vector nor a scalar".to_owned()),
         Err(error) => return fail(error.to_string()),
@@ -142,7 +146,11 @@ fn compare_samples(engine: &Engine, test: &ExpressionTest, every: i64, fuzzy: bo
         && expected.iter().zip(&found).all(|(a, b)| a.0 == b.0 && equal(a.1, b.1, fuzzy));
     let text = |samples: &[(Labels, f64)]| {
         let one = |(labels, value): &(Labels, f64)| format!("{labels} {value}");
-        if samples.is_empty() { "nothing".to_owned() } else { samples.iter().map(one).collect::<Vec<_>>().join(", ") }
+        if samples.is_empty() {
+            "nothing".to_owned()
+        } else {
+            samples.iter().map(one).collect::<Vec<_>>().join(", ")
+        }
     };
     if same { None } else { fail(format!("expected: {}\n      found:    {}", text(&expected), text(&found))) }
 }

@@ -25,13 +25,15 @@ fn promtool() -> Option<PathBuf> {
 /// Whether promtool has the semantics of Prometheus 3, which ours are.
 fn is_3(promtool: &Path) -> bool {
     let output = Command::new(promtool).arg("--version").output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     text.contains("version 3.")
 }
 
 fn verdict(promtool: &Path, command: &str, file: &Path) -> (bool, String) {
     let output = Command::new(promtool).args([command, "rules"]).arg(file).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     (output.status.success(), said)
 }
 
@@ -86,7 +88,9 @@ fn files_are_good_and_bad_as_promtool_says() {
 fn unit_tests_pass_and_fail_as_with_promtool() {
     let promtool = promtool().filter(|promtool| is_3(promtool));
     if promtool.is_none() {
-        eprintln!("SKIPPED: no promtool of Prometheus 3 (set PROMTOOL); the verdicts were compared with the file names only");
+        eprintln!(
+            "SKIPPED: no promtool of Prometheus 3 (set PROMTOOL); the verdicts were compared with the file names only"
+        );
     }
     for file in cases("unit") {
         let mut said = Vec::new();

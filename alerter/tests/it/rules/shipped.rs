@@ -11,7 +11,8 @@ use basiq_alerter::{
 use super::repository;
 
 fn yaml(folder: &str) -> Vec<PathBuf> {
-    let mut files: Vec<_> = std::fs::read_dir(repository(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> =
+        std::fs::read_dir(repository(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| path.extension().is_some_and(|extension| extension == "yml"));
     files.sort();
     assert!(!files.is_empty(), "{folder} is empty");
@@ -49,7 +50,8 @@ fn each_rule_says_what_it_asks_and_where_to_read_on() {
         annotation("summary");
         annotation("description");
         let page = annotation("runbook_url").plain().unwrap().to_owned();
-        let text = std::fs::read_to_string(repository("rules").join(&page)).unwrap_or_else(|_| panic!("{place}: {page}"));
+        let text = std::fs::read_to_string(repository("rules").join(&page))
+            .unwrap_or_else(|_| panic!("{place}: {page}"));
         for part in ["## What happened", "## How to check", "## What to do"] {
             assert!(text.contains(part), "{page} has no {part}");
         }
