@@ -94,11 +94,7 @@ impl Engine {
                     known.matchers == selector.matchers && known.reach_ms() >= selector.reach_ms()
                 });
         }
-        for (labels, points) in self.window.iter() {
-            for point in points {
-                next.write(labels, point.at_ms, point.value);
-            }
-        }
+        next.take_over(&self.window);
         self.window = next;
         self.alerts_are_read = reads_alerts(&set);
         self.evaluated = vec![None; set.groups.len()];

@@ -278,6 +278,14 @@ impl Reader<'_> {
             return None;
         }
         match Expr::parse(&text) {
+            Ok(expr) if expr.selectors().iter().any(|selector| selector.pinned) => {
+                self.fail(
+                    line,
+                    "expr: not supported: `@` with a fixed time, which no window that moves on can hold"
+                        .to_owned(),
+                );
+                None
+            }
             Ok(expr) if matches!(expr.value_type(), Type::Scalar | Type::Vector) => Some(expr),
             Ok(_) => {
                 self.fail(line, "the expression of a rule must be an instant vector or a scalar".to_owned());

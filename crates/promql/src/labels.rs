@@ -250,7 +250,12 @@ impl fmt::Display for Labels {
             if i > 0 {
                 f.write_str(", ")?;
             }
-            write!(f, "{name}={value:?}")?;
+            let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            if name.chars().all(plain) && !name.starts_with(|c: char| c.is_ascii_digit()) {
+                write!(f, "{name}={value:?}")?;
+            } else {
+                write!(f, "{name:?}={value:?}")?;
+            }
         }
         f.write_str("}")
     }
@@ -276,7 +281,7 @@ mod tests {
     fn a_set_is_sorted_without_empty_values_and_the_last_of_a_name_counts() {
         let labels = Labels::new([("b", "1"), ("a", "2"), ("c", ""), ("b", "3")]);
         assert_eq!(labels.iter().collect::<Vec<_>>(), [("a", "2"), ("b", "3")]);
-        assert_eq!(labels.to_string(), r#"{a="2", b="3"}"#);
+        assert_eq!(labels.with("c.d", "4").to_string(), r#"{a="2", b="3", "c.d"="4"}"#);
     }
 
     #[test]

@@ -14,19 +14,14 @@ const MAX_OPERATORS: usize = 200;
 /// The longest duration, in seconds: what Prometheus can hold in nanoseconds.
 const MAX_SECONDS: f64 = 9_223_372_036.0;
 
-/// A number or a duration (in seconds) of the expression.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Literal {
-    pub(super) value: f64,
-}
-
 /// An expression rewritten: strings are `"$0"`, `"$1"`, …; numbers and durations are 1, 2, … (not 0,
 /// since the parser folds signs into them).
 #[derive(Debug, Default)]
 pub(super) struct Guarded {
     pub(super) text: String,
     pub(super) strings: Vec<String>,
-    pub(super) numbers: Vec<Literal>,
+    /// The numbers, and the durations in seconds.
+    pub(super) numbers: Vec<f64>,
 }
 
 impl Guarded {
@@ -41,7 +36,7 @@ impl Guarded {
         if placeholder < 1.0 || placeholder.fract() != 0.0 {
             return None;
         }
-        self.numbers.get(placeholder as usize - 1).map(|literal| literal.value)
+        self.numbers.get(placeholder as usize - 1).copied()
     }
 
     /// Puts the strings back into a message of the parser.
@@ -172,7 +167,7 @@ pub(super) fn guard(text: &str) -> Result<Guarded, Refused> {
 }
 
 fn number(out: &mut Guarded, value: f64) {
-    out.numbers.push(Literal { value });
+    out.numbers.push(value);
     out.push(&out.numbers.len().to_string());
 }
 

@@ -81,7 +81,7 @@ pub(super) fn commands(script: &str) -> Vec<Result<(usize, Command), Bad>> {
         if line.is_empty() {
             continue;
         }
-        // A block ends at an empty line, and for commands that are forgiving, at the next command.
+        // A block ends at an empty line, or where the next command begins.
         let body: Vec<&str> = lines
             .iter()
             .skip(next)

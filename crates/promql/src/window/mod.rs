@@ -3,47 +3,29 @@
 //! A series is kept only if a selector reads it, and only as far back as the longest of these selectors
 //! reaches. For an instant selector that is one sample.
 
+mod append;
+mod by_hash;
 mod samples;
+
+pub use append::{Append, Appended};
+pub(crate) use by_hash::ByHash;
 
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::collections::hash_map::Entry;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use samples::Samples;
 
-use crate::labels::{Label, Labels, METRIC_NAME, pair_hash};
+use crate::labels::{Label, Labels, METRIC_NAME};
 use crate::matcher::{Matcher, Selector, selects};
-use crate::value::{Point, STALE, is_stale};
+use crate::value::{Point, is_stale};
 
 /// How far an instant selector looks back for a sample, in milliseconds: Prometheus's default of 5 minutes.
 pub const LOOK_BACK_MS: i64 = 5 * 60 * 1000;
 
 /// How many series a window holds unless told otherwise.
 const MAX_SERIES: usize = 4_000_000;
-
-/// A hasher for keys that are hashes already.
-#[derive(Default)]
-pub(crate) struct Hashed(u64);
-
-impl Hasher for Hashed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-}
-
-pub(crate) type ByHash<K, V> = HashMap<K, V, BuildHasherDefault<Hashed>>;
 
 /// One series and what is kept of it.
 pub(crate) struct Stored {
@@ -75,19 +57,6 @@ struct Reader {
 #[derive(Default)]
 struct Target {
     series: Vec<u32>,
-}
-
-/// What an append did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Appended {
-    /// Samples kept.
-    pub kept: usize,
-    /// Samples that no rule reads.
-    pub unread: usize,
-    /// New series left out because the window is full.
-    pub over_limit: usize,
-    /// Series that were there before and got a staleness marker.
-    pub ended: usize,
 }
 
 /// Samples in memory, one append at a time.
@@ -188,13 +157,33 @@ impl Window {
 
     /// Writes one sample of no target, without any staleness handling; in any order of time.
     pub fn write(&mut self, labels: &Labels, at_ms: i64, value: f64) {
-        let at = Point { at_ms, value };
+        let target = self.target("");
+        self.put(labels, target, Point { at_ms, value });
+    }
+
+    /// Takes over what another window holds, as far as the selectors of this one read it: series stay
+    /// with their targets, so that what vanishes from the next append of one still ends.
+    pub fn take_over(&mut self, other: &Self) {
+        let mut targets = vec![0; other.members.len()];
+        for (name, id) in &other.targets {
+            if let Some(target) = targets.get_mut(*id as usize) {
+                *target = self.target(name);
+            }
+        }
+        for stored in other.series.iter().flatten() {
+            let Some(target) = targets.get(stored.target as usize) else { continue };
+            for point in stored.points() {
+                self.put(&stored.labels, *target, *point);
+            }
+        }
+    }
+
+    fn put(&mut self, labels: &Labels, target: u32, point: Point) {
         match self.find(labels.fingerprint(), |kept| kept == labels) {
-            Some(id) => self.push(id, at),
+            Some(id) => self.push(id, point),
             None => {
                 let pairs = labels.pairs().to_vec();
-                let target = self.target("");
-                self.admit(labels.clone(), pairs, target, at, &mut Appended::default());
+                self.admit(labels.clone(), pairs, target, point, &mut Appended::default());
             }
         }
     }
@@ -411,82 +400,5 @@ impl Window {
                 }
             }
         }
-    }
-}
-
-/// One append under way: samples of one target at one time.
-pub struct Append<'w> {
-    window: &'w mut Window,
-    target: u32,
-    at_ms: i64,
-    done: Appended,
-}
-
-impl Append<'_> {
-    /// Adds a sample. A value that is [`STALE`] ends the series.
-    pub fn add(&mut self, labels: &Labels, value: f64) {
-        match self.window.find(labels.fingerprint(), |kept| kept == labels) {
-            Some(id) => self.push(id, value),
-            None => self.admit(labels.clone(), value),
-        }
-    }
-
-    /// Adds a sample whose labels are at hand as text, in any order, each name once: a series that is
-    /// known already costs no allocation.
-    pub fn add_pairs(&mut self, pairs: &[(&str, &str)], value: f64) {
-        let metric = pairs.iter().find(|(name, _)| *name == METRIC_NAME);
-        if !self.window.reads(metric.map_or("", |(_, metric)| metric)) {
-            self.done.unread += 1;
-            return;
-        }
-        let present = || pairs.iter().filter(|(_, value)| !value.is_empty());
-        let fingerprint = present().fold(0u64, |sum, (name, value)| sum.wrapping_add(pair_hash(name, value)));
-        let same = |kept: &Labels| {
-            kept.len() == present().count() && present().all(|(name, value)| kept.get(name) == Some(value))
-        };
-        match self.window.find(fingerprint, same) {
-            Some(id) => self.push(id, value),
-            None => self.admit(Labels::new(pairs.iter().copied()), value),
-        }
-    }
-
-    fn push(&mut self, id: u32, value: f64) {
-        let (seen, target) = (self.window.appends, self.target);
-        self.window.push(id, Point { at_ms: self.at_ms, value });
-        self.done.kept += 1;
-        let Some(stored) = self.window.stored_mut(id) else { return };
-        stored.seen = seen;
-        if stored.target != target {
-            stored.target = target;
-            if let Some(target) = self.window.members.get_mut(target as usize) {
-                target.series.push(id);
-            }
-        }
-    }
-
-    fn admit(&mut self, labels: Labels, value: f64) {
-        let pairs = labels.pairs().to_vec();
-        let first = Point { at_ms: self.at_ms, value };
-        self.window.admit(labels, pairs, self.target, first, &mut self.done);
-    }
-
-    /// Ends the append: series of the target that were not added get a staleness marker.
-    pub fn finish(mut self) -> Appended {
-        let Some(target) = self.window.members.get_mut(self.target as usize) else { return self.done };
-        let mut ids = std::mem::take(&mut target.series);
-        let window = &mut *self.window;
-        ids.retain(|id| window.stored(*id).is_some_and(|stored| stored.target == self.target));
-        for id in &ids {
-            let Some(stored) = window.stored(*id) else { continue };
-            let ended = stored.points().last().is_none_or(|last| is_stale(last.value));
-            if stored.seen != window.appends && !ended {
-                window.push(*id, Point { at_ms: self.at_ms, value: STALE });
-                self.done.ended += 1;
-            }
-        }
-        if let Some(target) = window.members.get_mut(self.target as usize) {
-            target.series = ids;
-        }
-        self.done
     }
 }

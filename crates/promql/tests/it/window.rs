@@ -136,6 +136,18 @@ fn the_result_of_a_recording_rule_can_be_read_by_another() {
 }
 
 #[test]
+fn a_window_for_other_rules_takes_over_samples_and_targets() {
+    let mut window = window_for(&["up", "other"]);
+    window.append("one", 0, ["a", "b"].map(|instance| (labels("up", instance), 1.0)));
+    window.append("two", 0, [(labels("other", "a"), 1.0)]);
+    let mut next = window_for(&["up == 1", "count_over_time(up[1m])"]);
+    next.take_over(&window);
+    assert_eq!((next.series(), count("up", &next, 0)), (2, 2));
+    assert_eq!(next.append("one", 15_000, [(labels("up", "a"), 1.0)]).ended, 1);
+    assert_eq!(count("up", &next, 15_000), 1);
+}
+
+#[test]
 fn selectors_say_how_far_back_they_read() {
     let expr = Expr::parse("max_over_time(rate(a[5m] offset 1m)[1h:1m] offset 10m) + b offset -5m + c @ 100")
         .unwrap();
