@@ -86,7 +86,7 @@ impl House {
         command
     }
 
-    /// Starts a binary and waits until `http://address/-/ready` answers 200.
+    /// Starts a binary and waits until it says that it is ready.
     ///
     /// # Errors
     /// It ended, or was not ready in time; the error holds the end of its log.
@@ -107,7 +107,9 @@ impl House {
             .spawn()
             .with_context(|| format!("cannot start {name}"))?;
         let mut process = Process { name, child, log };
-        let url = format!("http://{address}/-/ready");
+        // The sandbox keeps to `/sandbox`, since everything else is Basiq's.
+        let page = if name == "basiq-sandbox" { "sandbox/healthy" } else { "-/ready" };
+        let url = format!("http://{address}/{page}");
         let answered = tokio::time::timeout(PATIENCE, async {
             loop {
                 if let Some(status) = process.child.try_wait()? {

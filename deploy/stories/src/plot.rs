@@ -10,7 +10,7 @@ pub const LENGTH: Duration = Duration::from_secs(6 * 3600 + 30 * 60);
 
 /// When the exporter is killed, and when it comes back; nobody may be told anything because of it.
 pub const EXPORTER_GONE: (Duration, Duration) =
-    (Duration::from_secs(130 * 60), Duration::from_secs(140 * 60));
+    (Duration::from_secs(150 * 60), Duration::from_secs(160 * 60));
 
 /// When the major outage of the bank of `russ` and `tracy` lifts.
 pub const OUTAGE_LIFTS: Duration = Duration::from_secs(3 * 3600);

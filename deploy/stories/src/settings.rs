@@ -136,10 +136,10 @@ impl Places {
             "environment: production\n\
              actions: {{notify-user: live, refresh-connection: live, file-ticket: live}}\n\
              sender: {{legal_name: Example Money Pty Ltd, contact: help@example-money.example, brand: Example Money, app: the Example Money app}}\n\
-             channels:\n  files: [{{name: messages, directory: '{work}/messages', from: 'Example Money <no-reply@example-money.example>'}}]\n\
+             channels:\n  files: [{{name: messages, directory: '{work}/messages', from: no-reply@example-money.example}}]\n\
              desks:\n  files: [{{name: tickets, directory: '{work}/tickets'}}]\n\
              routes: {{user: messages, desk: tickets}}\n\
-             contacts:\n  basiq: [{{name: basiq}}]\n"
+             contacts:\n  basiq: {{}}\n"
         );
         let basiq = format!("basiq:\n  url: http://{}\n  api_key_file: {work}/key\n", addresses.sandbox);
         self.write("alerter.yml", &(delivery + &basiq + &self.watching(addresses)))
