@@ -93,6 +93,14 @@ impl Snapshot {
         (&**status != "unknown").then(|| &**status == "major-outage")
     }
 
+    /// When the newest failed job of a failing connection finished, by Basiq's clock.
+    pub fn newest_failure(&self, connection: &str) -> Option<Timestamp> {
+        match self.connections.get(connection)?.state {
+            State::Failing { last_failure, .. } => Some(last_failure),
+            State::Stale { .. } | State::Ended { .. } => None,
+        }
+    }
+
     /// The institution's name for people, or its id where the name is not known.
     pub fn institution_name(&self, institution: &Arc<str>, method: &Arc<str>) -> Arc<str> {
         self.connectors

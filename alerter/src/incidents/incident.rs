@@ -100,6 +100,9 @@ pub struct Attempt {
     pub at: Timestamp,
     /// The job it started.
     pub job: String,
+    /// The newest failure that the evidence showed just before it, by Basiq's clock: a newer one is this
+    /// attempt's own, however soon it came and however the clocks differ.
+    pub before: Timestamp,
     /// When a job that finished after it was seen to have failed, outside major outage.
     pub failed: Option<Timestamp>,
 }

@@ -25,6 +25,10 @@ pub(super) struct Done {
 /// evidence still bears out.
 pub(super) async fn attempt(work: Work, effect: Effect, spoke_of: Vec<String>, jitter: f64) -> Done {
     let live = work.actions.mode(effect.action) == Mode::Live;
+    let failed_before = match &effect.payload {
+        Payload::Refresh { connection, .. } => work.evidence.borrow().newest_failure(connection),
+        _ => None,
+    };
     let (told, refreshed, person) = match &effect.payload {
         Payload::Message(message) => {
             let message = only(message, &effect.incidents, &spoke_of);
@@ -65,7 +69,7 @@ pub(super) async fn attempt(work: Work, effect: Effect, spoke_of: Vec<String>, j
     };
     let searchable = work.hands.desks.get(&effect.channel).is_none_or(|desk| desk.searchable());
     let effect = policy::settle(effect, told, work.clock.now(), jitter, searchable);
-    Done { outcome: Outcome { effect, spoke_of, refreshed }, suppress, fault }
+    Done { outcome: Outcome { effect, spoke_of, refreshed, failed_before }, suppress, fault }
 }
 
 /// The message about those connections that still hold.

@@ -233,7 +233,7 @@ impl Line {
 
     async fn report(&self, mut effect: Effect, now: Timestamp) {
         effect.changed = now;
-        let outcome = Outcome { effect, spoke_of: Vec::new(), refreshed: None };
+        let outcome = Outcome { effect, spoke_of: Vec::new(), refreshed: None, failed_before: None };
         // Nobody listens any more: the daemon ends, and the store has it as it was.
         let _ = self.signals.send(Signal::Outcome(Box::new(outcome))).await;
     }

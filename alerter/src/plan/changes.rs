@@ -60,6 +60,8 @@ pub struct Outcome {
     pub spoke_of: Vec<String>,
     /// Of a refresh that was answered.
     pub refreshed: Option<Refreshed>,
+    /// Of a refresh: the newest failure that the evidence showed just before it was asked for.
+    pub failed_before: Option<Timestamp>,
 }
 
 /// What a person asks for through the page or the tools.

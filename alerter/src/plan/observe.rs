@@ -220,7 +220,7 @@ impl Planner {
             incident.last_failure = failing.last;
             let outside = incident.outage.since.is_none();
             let open = incident.attempts.iter_mut().filter(|attempt| attempt.failed.is_none());
-            for attempt in open.filter(|attempt| outside && failing.last > attempt.at) {
+            for attempt in open.filter(|attempt| outside && failing.last > attempt.before) {
                 attempt.failed = Some(failing.last);
                 let text = format!("the refresh's job {} failed as well", attempt.job);
                 changes.tell(&incident.reference, now, "retry-failed", text);

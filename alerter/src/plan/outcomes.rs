@@ -15,7 +15,7 @@ use crate::{
 impl Planner {
     /// Takes in what the outbox reports of one effect.
     pub(super) fn take(&mut self, outcome: Outcome, now: Timestamp, changes: &mut Changes) {
-        let Outcome { mut effect, spoke_of, refreshed } = outcome;
+        let Outcome { mut effect, spoke_of, refreshed, failed_before } = outcome;
         if !effect.state.is_final() {
             match self.effects.get_mut(&effect.key) {
                 Some(known) => *known = effect.clone(),
@@ -32,7 +32,7 @@ impl Planner {
         match effect.phase {
             Phase::Opening | Phase::GaveUp => self.message_ended(&effect, &spoke_of, now, changes),
             Phase::Closing => self.closing_ended(&effect, &spoke_of, now, changes),
-            Phase::Refresh => self.refresh_ended(&effect, refreshed, now, changes),
+            Phase::Refresh => self.refresh_ended(&effect, refreshed, failed_before, now, changes),
             Phase::Ticket => self.ticket_ended(&effect, now, changes),
             Phase::Comment | Phase::Notice => {}
         }
@@ -110,6 +110,7 @@ impl Planner {
         &mut self,
         effect: &Effect,
         refreshed: Option<Refreshed>,
+        failed_before: Option<Timestamp>,
         now: Timestamp,
         changes: &mut Changes,
     ) {
@@ -122,7 +123,11 @@ impl Planner {
                 }
                 match (effect.state, refreshed) {
                     (EffectState::Delivered, Some(Refreshed::Started { job })) => {
-                        incident.attempts.push(Attempt { at: now, job, failed: None });
+                        let before = failed_before.unwrap_or(incident.last_failure);
+                        // The evidence may have shown the job's failure before this answer was taken in.
+                        let failed = (incident.last_failure > before && incident.outage.since.is_none())
+                            .then_some(incident.last_failure);
+                        incident.attempts.push(Attempt { at: now, job, before, failed });
                         incident.withheld = None;
                     }
                     (EffectState::Delivered, Some(Refreshed::Existing { job })) => {

@@ -102,6 +102,21 @@ fn never_while_the_job_of_the_last_refresh_runs() {
     assert_eq!(refreshes(&world), [10, 190]);
 }
 
+/// Section 7, "`retry_max` attempts each ended in a failed job": an attempt's job is told from earlier ones by
+/// Basiq's own times, so a clock of Basiq's that is behind ours hides none.
+#[test]
+fn a_job_that_failed_before_its_refresh_by_the_clocks_still_counts() {
+    let mut world = World::new();
+    world.refresh = Refresh::Says(Refreshed::Started { job: "job-1".into() });
+    world.fails("a", "service-unavailable");
+    world.pass(minutes(10));
+    assert_eq!(refreshes(&world), [10]);
+    let behind = world.now - minutes(5);
+    world.fails_again_at("a", behind);
+    world.pass(minutes(1));
+    assert_eq!(world.incident("a").attempts[0].failed, Some(behind));
+}
+
 /// "… never into a major outage".
 #[test]
 fn never_into_a_major_outage() {

@@ -197,12 +197,16 @@ impl World {
 
     /// Another job of it fails now.
     pub(crate) fn fails_again(&mut self, name: &str) {
-        let now = self.now;
+        self.fails_again_at(name, self.now);
+    }
+
+    /// Another job failed, at this time by Basiq's clock.
+    pub(crate) fn fails_again_at(&mut self, name: &str, at: Timestamp) {
         if let Some(Facts { state: State::Failing { failed_jobs, last_failure, .. }, .. }) =
             self.facts.get_mut(&format!("c-{name}"))
         {
             *failed_jobs += 1;
-            *last_failure = now;
+            *last_failure = at;
         }
     }
 
@@ -354,6 +358,10 @@ impl World {
     fn attempt(&mut self, mut effect: Effect) -> Option<Outcome> {
         effect.changed = self.now;
         let (mut spoke_of, mut refreshed) = (Vec::new(), None);
+        let failed_before = match &effect.payload {
+            Payload::Refresh { connection, .. } => self.last_snapshot.newest_failure(connection),
+            _ => None,
+        };
         let over = effect.expires <= self.now;
         match verify(&effect, &self.last_snapshot, self.now, &self.settings.limits) {
             _ if over => effect.state = EffectState::Expired,
@@ -385,7 +393,7 @@ impl World {
             }
         }
         self.effects.insert(effect.key.clone(), effect.clone());
-        Some(Outcome { effect, spoke_of, refreshed })
+        Some(Outcome { effect, spoke_of, refreshed, failed_before })
     }
 
     fn handed_over(&mut self, effect: &mut Effect) -> Option<Refreshed> {
