@@ -7,8 +7,10 @@ mod gate;
 mod keys;
 mod meter;
 mod observer;
+mod refusals;
 mod token;
 mod transport;
+mod wire;
 
 use std::sync::Arc;
 

@@ -1,26 +1,25 @@
-//! One call: token, turn, sending, reading, and what to do when it fails.
+//! One call: token, turn, sending, and what to do when it fails.
 
 use std::{
     collections::HashSet,
-    error::Error as _,
-    sync::{Mutex, PoisonError},
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use daemon::Secret;
-use reqwest::{
-    Method as Verb,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue},
-};
+use reqwest::{Method as Verb, header::HeaderValue};
 use serde::{Serialize, de::DeserializeOwned};
 use url::Url;
 
 use super::{
     ClientConfig, Endpoint, KeyState, Priority, Request, Status,
-    answer::{Answer, Failure, Then, failure},
+    answer::{Answer, Failure, Then},
     gate::Gate,
+    refusals::Refusals,
     token::{Token, Tokens},
+    wire::{Call, Wire, authorization, base_url, settings},
 };
 use crate::{
     Error, ErrorKind,
@@ -34,50 +33,24 @@ const THROTTLED_TRIES: u32 = 3;
 pub(super) struct Transport {
     config: ClientConfig,
     base: Url,
-    http: reqwest::Client,
+    wire: Wire,
     gate: Gate,
     tokens: Tokens,
+    refusals: Mutex<Refusals>,
     told: Mutex<KeyState>,
-}
-
-/// A request that can be made anew for each try.
-struct Call {
-    endpoint: Endpoint,
-    verb: Verb,
-    url: Url,
-    body: Option<(Bytes, &'static str)>,
-    priority: Priority,
-}
-
-impl Call {
-    /// Whether sending it twice does no more than sending it once.
-    fn is_read(&self) -> bool {
-        self.verb == Verb::GET || self.endpoint == Endpoint::Token
-    }
-
-    fn error(&self, kind: ErrorKind) -> Error {
-        Error { endpoint: self.endpoint, kind, correlation_id: None }
-    }
 }
 
 impl Transport {
     pub(super) fn new(config: ClientConfig) -> Result<Self, Error> {
         let base = base_url(&config.base_url)?;
-        let http = reqwest::Client::builder()
-            .user_agent(&config.user_agent)
-            .connect_timeout(config.connect_timeout)
-            .timeout(config.request_timeout)
-            // A redirect would carry identifiers, perhaps a token, to wherever it points.
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|error| settings(format!("HTTP cannot be set up: {}", error.without_url())))?;
         Ok(Self {
             gate: Gate::new(config.quota, config.clock.clone()),
             tokens: Tokens::new(config.keys.clone(), config.clock.clone()),
+            refusals: Mutex::default(),
             told: Mutex::default(),
+            wire: Wire::new(&config)?,
             config,
             base,
-            http,
         })
     }
 
@@ -159,7 +132,7 @@ impl Transport {
     async fn token(&self) -> Result<Token, Error> {
         let token = self.tokens.get(|key| self.fetch_token(key)).await;
         let state = self.tokens.key_state();
-        let before = std::mem::replace(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner), state);
+        let before = std::mem::replace(&mut *locked(&self.told), state);
         if before != state {
             self.config.observer.key(state);
         }
@@ -247,14 +220,17 @@ impl Transport {
         let permit = self.gate.acquire(call.priority, self.config.patience).await.map_err(tell)?;
         self.config.observer.waited(call.priority, permit.waited);
         let started = Instant::now();
-        let mut result = self.send_now(call, authorization).await;
+        let result = self.wire.send(call, authorization).await;
         let duration = started.elapsed();
         drop(permit);
-        if let Err(failure) = &mut result {
-            self.heed(failure);
-        } else {
-            self.gate.succeeded();
-        }
+        let result = match result {
+            Ok(answer) => {
+                self.gate.succeeded();
+                locked(&self.refusals).answered(call.endpoint, self.config.clock.now());
+                Ok(answer)
+            }
+            Err(failure) => Err(self.heed(call, failure)),
+        };
         let request =
             Request { endpoint: call.endpoint, error: result.as_ref().err().map(|f| &f.error), duration };
         tracing::debug!(endpoint = %request.endpoint, outcome = request.outcome(), ?duration, "asked Basiq");
@@ -263,7 +239,10 @@ impl Transport {
     }
 
     /// Slows everybody down if that is what was asked for.
-    fn heed(&self, failure: &mut Failure) {
+    fn heed(&self, call: &Call, mut failure: Failure) -> Failure {
+        if matches!(failure.error.kind, ErrorKind::Forbidden { .. }) && self.is_throttling(call) {
+            failure.then = Then::SlowDown(None);
+        }
         match failure.then {
             Then::SlowDown(asked) => {
                 let until = self.gate.throttle(asked);
@@ -275,70 +254,14 @@ impl Transport {
             Then::TryAgain(Some(asked)) => self.gate.hold(asked),
             _ => {}
         }
+        failure
     }
 
-    async fn send_now(&self, call: &Call, authorization: HeaderValue) -> Result<Answer, Failure> {
-        let mut request = self
-            .http
-            .request(call.verb.clone(), call.url.clone())
-            .header(AUTHORIZATION, authorization)
-            .header(ACCEPT, "application/json")
-            .header("basiq-version", "3.0");
-        request = match &call.body {
-            Some((body, kind)) => request.header(CONTENT_TYPE, *kind).body(body.clone()),
-            // A POST without a body says so: some gateways refuse one without a length.
-            None if call.verb == Verb::POST => request.header(reqwest::header::CONTENT_LENGTH, 0),
-            None => request,
-        };
-        // Until there is a connection nothing was sent.
-        let broken = |error: reqwest::Error| {
-            let sent = !(error.is_connect() || error.is_builder());
-            self.uncertain(call, sent, describe(&error), |text| Failure {
-                error: call.error(ErrorKind::Transport(text)),
-                then: Then::TryAgain(None),
-            })
-        };
-        let mut response = request.send().await.map_err(broken)?;
-        let status = response.status().as_u16();
-        let headers = std::mem::take(response.headers_mut());
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(broken)? {
-            if body.len() + chunk.len() > self.config.max_body {
-                let limit = self.config.max_body;
-                return Err(self.uncertain(call, true, format!("its answer exceeds {limit} bytes"), |_| {
-                    Failure { error: call.error(ErrorKind::TooLarge { limit }), then: Then::Tell }
-                }));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        let answer = Answer { status, headers, body };
-        if (200..300).contains(&status) {
-            return Ok(answer);
-        }
-        let failure = failure(call.endpoint, &answer);
-        match failure.error.kind {
-            // Who failed, and before or after it was done, a 5xx does not say.
-            ErrorKind::Unavailable { status, .. } if !call.is_read() => {
-                self.heed(&mut failure.clone());
-                let kind = ErrorKind::OutcomeUnknown(format!("status {status}"));
-                Err(Failure { error: Error { kind, ..failure.error }, then: Then::Tell })
-            }
-            _ => Err(failure),
-        }
-    }
-
-    /// A failure on the way; of a write that was sent, its outcome is not known.
-    fn uncertain(
-        &self,
-        call: &Call,
-        sent: bool,
-        text: String,
-        read: impl FnOnce(String) -> Failure,
-    ) -> Failure {
-        if sent && !call.is_read() {
-            return Failure { error: call.error(ErrorKind::OutcomeUnknown(text)), then: Then::Tell };
-        }
-        read(text)
+    /// Whether a 403 that does not say so is throttling; see [`Refusals`].
+    fn is_throttling(&self, call: &Call) -> bool {
+        let mut hasher = DefaultHasher::new();
+        call.url.as_str().hash(&mut hasher);
+        locked(&self.refusals).refused(call.endpoint, hasher.finish(), self.config.clock.now())
     }
 
     /// A list's next page, if it is within the base URL.
@@ -354,6 +277,11 @@ impl Transport {
     }
 }
 
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing panics half-way through a change, so that a poisoned lock still guards a sound state.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// What has been tried of one call.
 #[derive(Default)]
 struct Tries {
@@ -362,51 +290,8 @@ struct Tries {
     failed: u32,
 }
 
-fn settings(text: String) -> Error {
-    Error { endpoint: Endpoint::Token, kind: ErrorKind::Settings(text), correlation_id: None }
-}
-
-fn base_url(text: &str) -> Result<Url, Error> {
-    let url = Url::parse(text).map_err(|error| settings(format!("the base URL is none: {error}")))?;
-    let plain = url.username().is_empty()
-        && url.password().is_none()
-        && url.query().is_none()
-        && url.fragment().is_none();
-    match url.scheme() {
-        "http" | "https" if plain => Ok(url),
-        "http" | "https" => Err(settings("the base URL must have no user, query or fragment".to_owned())),
-        _ => Err(settings("the base URL must begin with https:// (or http://)".to_owned())),
-    }
-}
-
-fn authorization(scheme: &str, secret: &Secret) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_str(&format!("{scheme} {}", secret.expose())).ok()?;
-    value.set_sensitive(true);
-    Some(value)
-}
-
 fn decoded<T: DeserializeOwned>(call: &Call, answer: &Answer) -> Result<T, Error> {
     decode(&answer.body).map_err(|(path, reason)| call.error(ErrorKind::Malformed { path, reason }))
-}
-
-/// What went wrong on the way, without the URL: it has ids in it.
-fn describe(error: &reqwest::Error) -> String {
-    let what = if error.is_timeout() {
-        "no answer in time"
-    } else if error.is_connect() {
-        "no connection"
-    } else if error.is_body() || error.is_decode() {
-        "the answer broke off"
-    } else {
-        "the connection broke"
-    };
-    // The innermost cause says what the system says: refused, reset, a bad certificate.
-    let Some(mut cause) = error.source() else { return what.to_owned() };
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    let cause: String = cause.to_string().chars().filter(|c| !c.is_control()).take(200).collect();
-    format!("{what}: {cause}")
 }
 
 #[cfg(test)]
@@ -453,15 +338,5 @@ mod tests {
                 assert_eq!(next(bad), None, "{bad}");
             }
         }
-    }
-
-    #[test]
-    fn a_base_url_that_cannot_serve_is_refused_with_what_to_do() {
-        for bad in
-            ["au-api.basiq.io", "ftp://au-api.basiq.io", "https://k@au-api.basiq.io", "https://x/?a=b", ""]
-        {
-            assert!(matches!(base_url(bad).unwrap_err().kind, ErrorKind::Settings(_)), "{bad}");
-        }
-        assert!(base_url("http://127.0.0.1:9767").is_ok());
     }
 }

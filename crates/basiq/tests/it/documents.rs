@@ -8,7 +8,7 @@ use serde_json::Value;
 const P: Priority = Priority::Routine;
 
 /// The documents by file name, or `None` where they are absent: loud, and a failure in CI.
-pub fn documents() -> Option<BTreeMap<&'static str, Value>> {
+pub(crate) fn documents() -> Option<BTreeMap<&'static str, Value>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/basiq");
     if !folder.is_dir() {
         let text = "Basiq's OpenAPI files are absent (../shared/basiq beside the repository): NOT TESTED";
@@ -25,16 +25,16 @@ pub fn documents() -> Option<BTreeMap<&'static str, Value>> {
 
 /// An operation that the client uses.
 #[derive(Clone, Copy, Debug)]
-pub struct Operation {
-    pub file: &'static str,
-    pub path: &'static str,
-    pub verb: &'static str,
-    pub call: Call,
+pub(crate) struct Operation {
+    pub(crate) file: &'static str,
+    pub(crate) path: &'static str,
+    pub(crate) verb: &'static str,
+    pub(crate) call: Call,
 }
 
 /// What the client does with an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Call {
+pub(crate) enum Call {
     Token,
     User,
     Jobs,
@@ -51,7 +51,7 @@ pub enum Call {
     Messages,
 }
 
-pub const OPERATIONS: [Operation; 14] = {
+pub(crate) const OPERATIONS: [Operation; 14] = {
     const fn of(file: &'static str, verb: &'static str, path: &'static str, call: Call) -> Operation {
         Operation { file, path, verb, call }
     }
@@ -75,7 +75,7 @@ pub const OPERATIONS: [Operation; 14] = {
 
 impl Call {
     /// Asks, and returns the ids that were decoded.
-    pub async fn ask(self, client: &Client) -> Result<Vec<String>, Error> {
+    pub(crate) async fn ask(self, client: &Client) -> Result<Vec<String>, Error> {
         let new = NewSubscription::default();
         let one = |id: String| vec![id];
         Ok(match self {
@@ -105,7 +105,7 @@ impl Call {
 }
 
 /// The ids that a body has where the client looks for them.
-pub fn ids_in(body: &Value, call: Call) -> Vec<String> {
+pub(crate) fn ids_in(body: &Value, call: Call) -> Vec<String> {
     let id = |value: &Value| value["id"].as_str().unwrap_or_default().chars().take(1024).collect::<String>();
     match (call, &body["data"]) {
         (Call::Token | Call::Unsubscribe, _) => vec![],
@@ -123,7 +123,7 @@ pub fn ids_in(body: &Value, call: Call) -> Vec<String> {
 }
 
 /// A node with its references replaced by what they refer to.
-pub fn resolved(document: &Value, node: &Value) -> Value {
+pub(crate) fn resolved(document: &Value, node: &Value) -> Value {
     match node {
         Value::Object(map) => match map.get("$ref").and_then(Value::as_str) {
             Some(reference) => {
@@ -138,7 +138,7 @@ pub fn resolved(document: &Value, node: &Value) -> Value {
 }
 
 /// The responses of an operation: status and JSON media type (schema, examples).
-pub fn responses(document: &Value, operation: &Operation) -> Vec<(u16, Value)> {
+pub(crate) fn responses(document: &Value, operation: &Operation) -> Vec<(u16, Value)> {
     let node = &document["paths"][operation.path][operation.verb]["responses"];
     let node = resolved(document, node);
     let responses = node.as_object().unwrap_or_else(|| panic!("no {operation:?} in the documents"));

@@ -170,7 +170,8 @@ fn any_bytes_give_a_value_or_an_error() {
     ];
     // 1: the bytes are the whole of the connection, status line and all.
     let statuses = proptest::sample::select(vec![1u16, 200, 202, 400, 401, 403, 404, 429, 500]);
-    let mut runner = TestRunner::new(Config { cases: cases() * 8, failure_persistence: None, ..Config::default() });
+    let mut runner =
+        TestRunner::new(Config { cases: cases() * 8, failure_persistence: None, ..Config::default() });
     let case = (statuses, bytes, 1..OPERATIONS.len());
     let result = runner.run(&case, |(status, bytes, operation)| {
         *body.lock().unwrap() = (status, bytes.clone());

@@ -9,22 +9,22 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-pub const KEY: &str = "S0VZLW9mLXRoZS10ZXN0";
-pub const TOKEN: &str = "TOKEN-of-the-test";
+pub(crate) const KEY: &str = "S0VZLW9mLXRoZS10ZXN0";
+pub(crate) const TOKEN: &str = "TOKEN-of-the-test";
 
 /// What a request was.
 #[derive(Clone, Debug, Default)]
-pub struct Asked {
-    pub method: String,
+pub(crate) struct Asked {
+    pub(crate) method: String,
     /// Path and query, as sent.
-    pub path: String,
-    pub head: String,
-    pub body: String,
+    pub(crate) path: String,
+    pub(crate) head: String,
+    pub(crate) body: String,
 }
 
 impl Asked {
     /// A header's value; empty if absent.
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.head
             .lines()
             .filter_map(|line| line.split_once(':'))
@@ -35,7 +35,7 @@ impl Asked {
 
 /// What to do with a request.
 #[derive(Clone, Debug)]
-pub enum Reply {
+pub(crate) enum Reply {
     /// Status, further headers, body.
     Of(u16, String, Vec<u8>),
     /// These bytes, whatever they are, then the end of the connection.
@@ -48,15 +48,15 @@ pub enum Reply {
     Drop,
 }
 
-pub fn json(status: u16, body: impl AsRef<str>) -> Reply {
+pub(crate) fn json(status: u16, body: impl AsRef<str>) -> Reply {
     Reply::Of(status, String::new(), body.as_ref().as_bytes().to_vec())
 }
 
-pub fn token() -> Reply {
+pub(crate) fn token() -> Reply {
     json(200, format!(r#"{{"access_token":"{TOKEN}","token_type":"Bearer","expires_in":3600}}"#))
 }
 
-pub fn error(status: u16, code: &str) -> Reply {
+pub(crate) fn error(status: u16, code: &str) -> Reply {
     json(
         status,
         format!(
@@ -68,8 +68,8 @@ pub fn error(status: u16, code: &str) -> Reply {
 type Handler = Box<dyn Fn(&Asked, usize) -> Reply + Send + Sync>;
 
 /// The running server; stops when dropped.
-pub struct Server {
-    pub url: String,
+pub(crate) struct Server {
+    pub(crate) url: String,
     asked: Arc<Mutex<Vec<Asked>>>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -82,7 +82,7 @@ impl Drop for Server {
 
 impl Server {
     /// Answers every request by `handler`, which also gets how many came before; `/token` included.
-    pub async fn start(handler: impl Fn(&Asked, usize) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(handler: impl Fn(&Asked, usize) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -96,22 +96,22 @@ impl Server {
     }
 
     /// Like [`Self::start`], with a token for whoever asks; `handler` sees the rest only.
-    pub async fn with_token(handler: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) async fn with_token(handler: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
         Self::start(move |asked, _| if asked.path == "/token" { token() } else { handler(asked) }).await
     }
 
     /// What was asked so far.
-    pub fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }
 
     /// How often a path was asked, its query aside.
-    pub fn count(&self, path: &str) -> usize {
+    pub(crate) fn count(&self, path: &str) -> usize {
         self.asked().iter().filter(|asked| asked.path.split('?').next() == Some(path)).count()
     }
 
     /// Settings for a client of this server: fast, and hardly limited.
-    pub fn config(&self) -> ClientConfig {
+    pub(crate) fn config(&self) -> ClientConfig {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut config = ClientConfig::new(KeySource::value(Secret::new(KEY)));
         config.base_url = self.url.clone();
@@ -120,13 +120,13 @@ impl Server {
         config
     }
 
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         Client::new(self.config()).unwrap()
     }
 
     /// A client that tries once, waits for nothing, and for which an hour passes in some milliseconds: what
     /// one answer did to it is over before the next. (Making a client costs more: it reads the system's roots.)
-    pub fn forgetful_client(&self) -> Client {
+    pub(crate) fn forgetful_client(&self) -> Client {
         let mut config = self.config();
         config.clock = Clock::scaled(Timestamp::now(), 1e6);
         config.patience = std::time::Duration::ZERO;

@@ -134,3 +134,26 @@ async fn a_used_up_day_is_told_at_once() {
     hand.advance(Duration::from_secs(25 * 3600));
     client.job("j1", Priority::Background).await.unwrap();
 }
+
+#[tokio::test]
+async fn throttling_that_looks_like_a_lack_of_permission_is_found_out() {
+    let refusing = Arc::new(AtomicBool::new(false));
+    let now = Arc::clone(&refusing);
+    let server = Server::with_token(move |_| match now.load(Ordering::SeqCst) {
+        true => error(403, "forbidden-access"),
+        false => json(200, r#"{"type":"list","data":[]}"#),
+    })
+    .await;
+    let mut config = server.config();
+    config.patience = Duration::ZERO;
+    let client = Client::new(config).unwrap();
+    client.jobs("u0", None, P).await.unwrap();
+    refusing.store(true, Ordering::SeqCst);
+    let mut outcomes = Vec::new();
+    for user in ["u1", "u2", "u3", "u4"] {
+        outcomes.push(client.jobs(user, None, P).await.unwrap_err().kind.as_str());
+    }
+    assert_eq!(outcomes, ["forbidden", "forbidden", "throttled", "throttled"]);
+    assert!(client.status().throttled_until.is_some());
+    assert_eq!(server.count("/users/u4/jobs"), 0);
+}
