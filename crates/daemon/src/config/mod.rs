@@ -4,6 +4,7 @@
 //! end in `_file` and name a file ([`secret_from`]). Nothing prints neighbouring lines of the file.
 
 mod duration;
+mod every;
 
 use std::{
     fmt,
@@ -112,20 +113,19 @@ pub fn read(path: &Path) -> Result<String, ConfigErrors> {
 /// # Errors
 /// See [`load`].
 pub fn decode<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, ConfigErrors> {
-    let blank = text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'));
-    let text = if blank { "{}" } else { text };
-    let options = serde_saphyr::options! { with_snippet: false };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-        let place = error.location().map(|at| (at.line(), at.column()));
-        let rendered = error.without_snippet().to_string();
-        ConfigErrors(vec![ConfigError { file: file.to_owned(), place, message: without_place(&rendered) }])
+    every::decode(text).map_err(|found| {
+        let error = |found: every::Found| ConfigError {
+            file: file.to_owned(),
+            place: found.place,
+            message: found.message,
+        };
+        ConfigErrors(found.into_iter().map(error).collect())
     })
 }
 
-/// The message without the place that is named in front of it already.
-fn without_place(rendered: &str) -> String {
-    let message = rendered.split(" at line ").next().unwrap_or(rendered);
-    message.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+/// Whether there is nothing in the text but comments.
+fn is_blank(text: &str) -> bool {
+    text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
 }
 
 /// `path` as the configuration file `config` means it: relative to the folder of that file.
@@ -194,6 +194,50 @@ mod tests {
             assert_eq!(error.lines().count(), 1, "{error}");
             assert!(!error.contains(" at line "), "{error}");
         }
+    }
+
+    #[test]
+    fn every_error_is_told_at_once_and_none_that_only_follows() {
+        let places = |text: &str| -> Vec<_> {
+            decode::<Config>("c.yml", text)
+                .unwrap_err()
+                .errors()
+                .iter()
+                .map(|error| error.place.unwrap())
+                .collect()
+        };
+        assert_eq!(places("urls: b\ninterval: soon\nlist:\n  - two\n  - 3\n"), [(1, 1), (2, 11), (4, 5)]);
+        // The list is empty now, which is no error of the file.
+        assert_eq!(places("list:\n  - two\nurls: b\n"), [(2, 5)]);
+        assert_eq!(places("list:\n- two\n- 2\n- three\nurls: b\n"), [(2, 3), (4, 3), (5, 1)]);
+        assert_eq!(
+            places("more:\n  nested: 1\n\n  # a comment\n  deeper: 2\ninterval: soon\n"),
+            [(1, 1), (6, 11)]
+        );
+        assert_eq!(
+            places("urls: {a: [}\ninterval: soon\n").len(),
+            1,
+            "nothing is guessed of what is no YAML"
+        );
+        let error = decode::<Config>("c.yml", "a: 1\nb: 2\n").unwrap_err().to_string();
+        assert!(error.contains("; c.yml:2:1: ") && error.lines().count() == 1, "{error}");
+        let many: String = (0..30).map(|at| format!("a{at}: 1\n")).collect();
+        assert_eq!(places(&many).len(), 10);
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Strict {
+        name: String,
+        wait: Duration,
+    }
+
+    #[test]
+    fn a_key_that_was_wrong_is_not_missing_too() {
+        let error = decode::<Strict>("c.yml", "name: a\nwait: soon\n").unwrap_err();
+        assert_eq!(error.errors().len(), 1, "{error}");
+        let error = decode::<Strict>("c.yml", "name: a\n").unwrap_err();
+        assert!(error.to_string().contains("wait"), "{error}");
     }
 
     #[test]

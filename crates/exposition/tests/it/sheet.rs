@@ -43,7 +43,7 @@ fn shown(page: &Page) -> BTreeMap<(String, String), f64> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
     #[test]
     fn shows_what_was_set(steps in steps()) {
         let (mut sheet, page) = (Sheet::<u8>::new(&FAMILIES), Page::new());
