@@ -24,6 +24,10 @@ pub(super) fn decode<T: DeserializeOwned>(text: &str) -> Result<T, Vec<Found>> {
         Ok(value) => return Ok(value),
         Err(error) => error,
     };
+    if read::<IgnoredAny>(text).is_err() {
+        // No YAML: nothing of the rest can be relied on.
+        return Err(vec![found(&error)]);
+    }
     let mut lines: Vec<&str> = text.lines().collect();
     // Lines around what was blanked: what is wrong with them now need not have been.
     let mut touched = BTreeSet::new();
