@@ -46,7 +46,7 @@ pub async fn run(config: Config, run: Run, context: Context) -> Result<(), Fatal
     let Context { clock, stop, reload } = context;
     let file = run.file.as_deref();
     let address = run.listener.local_addr().map_err(Fatal::running)?;
-    run.web.require_authentication(address, &["/api/v1", "/incidents"])?;
+    run.web.require_authentication(address, &page::PRIVATE)?;
 
     let store = open_store(&config, file, &clock).await?;
     let Built { hands, routes, renderer } = build(&config, file, &clock, store.data)?;
@@ -110,6 +110,7 @@ pub async fn run(config: Config, run: Run, context: Context) -> Result<(), Fatal
     .map_err(Fatal::running)?;
 
     let state = PageState {
+        commands: Arc::new(page::ToStore(store.clone())),
         store,
         renderer,
         clock: clock.clone(),

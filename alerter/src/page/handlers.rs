@@ -3,13 +3,15 @@
 use axum::{
     Json,
     extract::{Path, Query, State},
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Redirect, Response},
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
-    MESSAGE_POLICY, Shared, html_response, problem,
+    MESSAGE_POLICY, Shared,
+    actions::actor,
+    html_response, problem,
     view::{Out, Overview, Row, Whole},
     words,
 };
@@ -113,9 +115,16 @@ async fn list(shared: &Shared, asked: Asked) -> Result<Response, StoreError> {
     ))
 }
 
-pub(super) async fn incident(State(shared): State<Shared>, Path(reference): Path<String>) -> Response {
+pub(super) async fn incident(
+    State(shared): State<Shared>,
+    headers: HeaderMap,
+    Path(reference): Path<String>,
+) -> Response {
     match whole(&shared, &reference).await {
-        Ok(Some(whole)) => shared.page("incident.html", whole),
+        Ok(Some(whole)) => {
+            viewed(&headers, &reference);
+            shared.page("incident.html", whole)
+        }
         Ok(None) => missing(&shared, "There is no incident of this reference."),
         Err(error) => failed(&error),
     }
@@ -128,6 +137,11 @@ async fn whole(shared: &Shared, reference: &str) -> Result<Option<Whole>, StoreE
     let filter = EffectFilter { incident: Some(reference.to_owned()), limit: 200, ..EffectFilter::default() };
     let effects = store.effects(&filter).await?;
     Ok(Some(Whole::new(&incident, &timeline, &effects, shared.state.clock.now())))
+}
+
+/// Who looked at what is one person's.
+fn viewed(headers: &HeaderMap, what: &str) {
+    tracing::info!(actor = actor(headers), what, "viewed on the page");
 }
 
 fn missing(shared: &Shared, text: &'static str) -> Response {
@@ -202,8 +216,16 @@ struct Shown {
     frame: String,
 }
 
-pub(super) async fn message(State(shared): State<Shared>, Query(asked): Query<AskedMessage>) -> Response {
-    match rendered(&shared, &asked.key).await {
+pub(super) async fn message(
+    State(shared): State<Shared>,
+    headers: HeaderMap,
+    Query(asked): Query<AskedMessage>,
+) -> Response {
+    let found = rendered(&shared, &asked.key).await;
+    if matches!(found, Ok(Some(_))) {
+        viewed(&headers, &asked.key);
+    }
+    match found {
         Ok(Some((effect, rendered))) => shared.page(
             "message.html",
             Shown {

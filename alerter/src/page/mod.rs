@@ -2,17 +2,19 @@
 //! the customer got it, what is going out, tickets. Rendered here, without scripts, under a strict content
 //! security policy.
 
+mod actions;
 mod handlers;
 mod view;
 mod words;
 
 use std::sync::Arc;
 
+pub use actions::{Commands, ToStore};
 use axum::{
     Router,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use daemon::Clock;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
@@ -31,6 +33,8 @@ const MESSAGE_POLICY: &str =
 pub struct PageState {
     /// The store, read only.
     pub store: Arc<dyn Read>,
+    /// Where buttons are taken down.
+    pub commands: Arc<dyn Commands>,
     /// Makes messages again from their variables.
     pub renderer: Arc<Renderer>,
     /// For "12 min ago".
@@ -42,7 +46,8 @@ pub struct PageState {
 }
 
 /// The page's routes, to be mounted at the root: `/incidents`, `/incidents/{reference}`, `/effects`,
-/// `/message`, `/message.html`, `/page.css`, and `/api/v1/users/{id}/status`.
+/// `/message`, `/message.html`, `/actions`, `/page.css`, `/api/v1/users/{id}/status` and
+/// `/api/v1/connections/{id}/done`.
 pub fn router(state: PageState) -> Router {
     let templates = Arc::new(templates());
     Router::new()
@@ -51,10 +56,15 @@ pub fn router(state: PageState) -> Router {
         .route("/effects", get(handlers::effects))
         .route("/message", get(handlers::message))
         .route("/message.html", get(handlers::message_html))
+        .route("/actions", post(actions::act))
         .route("/api/v1/users/{user}/status", get(handlers::status))
+        .route("/api/v1/connections/{connection}/done", post(actions::done))
         .route("/page.css", get(style))
         .with_state(Shared { state, templates })
 }
+
+/// What shows or changes something of people: refused off loopback without authentication.
+pub const PRIVATE: [&str; 6] = ["/incidents", "/effects", "/message", "/message.html", "/actions", "/api/v1"];
 
 /// The links of the landing page.
 pub const LINKS: [(&str, &str, &str); 3] = [

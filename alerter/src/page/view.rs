@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::words::{self, Time};
 use crate::{
-    incidents::{Incident, MessageState, Status},
+    incidents::{Class, Incident, MessageState, Status, TicketState},
     store::{Counts, Effect, EffectState, Payload, TimelineEntry},
 };
 
@@ -97,6 +97,12 @@ pub(super) struct Whole {
     pub facts: Vec<Fact>,
     pub timeline: Vec<Line>,
     pub effects: Vec<Out>,
+    pub hold: Option<u64>,
+    pub baseline: bool,
+    /// The user can say that the bank's pop-up is dealt with.
+    pub done: bool,
+    /// Its ticket can have been closed by a person.
+    pub ticket: bool,
 }
 
 /// One line of a story.
@@ -125,6 +131,11 @@ impl Whole {
             facts: facts(incident, now),
             timeline: timeline.iter().map(line).collect(),
             effects: effects.iter().map(|effect| Out::new(effect, now)).collect(),
+            hold: incident.hold,
+            baseline: incident.is_open() && incident.baseline.is_some(),
+            done: incident.is_open() && incident.class == Class::BankAction && incident.done.is_none(),
+            ticket: incident.is_open()
+                && incident.ticket.as_ref().is_some_and(|ticket| ticket.state == TicketState::Filed),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! One test binary for the crate: a module per topic.
 
+mod battery;
 mod channels_files;
 mod exim;
 mod messages;

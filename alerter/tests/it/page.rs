@@ -1,6 +1,6 @@
 //! The page over a store in memory: every page renders, nothing in it acts, and hostile text stays text.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use axum::{Router, body::Body};
@@ -11,7 +11,8 @@ use basiq_alerter::{
     incidents::{
         Attempt, Cause, Class, Incident, Message, MessageState, Outage, Status, TicketLink, TicketState,
     },
-    page::{PageState, router},
+    page::{Commands, PageState, router},
+    plan::{Command, Pause},
     store::{
         Counts, Effect, EffectFilter, EffectState, IncidentFilter, IncidentRow, Payload, Phase, Read,
         StoreError, TimelineEntry,
@@ -170,9 +171,25 @@ fn effect(key: &str, action: Action, phase: Phase, state: EffectState, payload: 
     }
 }
 
+/// Takes down commands.
+#[derive(Default)]
+struct Desk(Mutex<Vec<Command>>);
+
+#[async_trait]
+impl Commands for Desk {
+    async fn ask(&self, command: &Command, _now: Timestamp) -> Result<(), StoreError> {
+        self.0.lock().unwrap().push(command.clone());
+        Ok(())
+    }
+}
+
 const HOSTILE: &str = "<script>alert(1)</script>\"'&";
 
 fn app() -> Router {
+    with_commands(Arc::new(Desk::default()))
+}
+
+fn with_commands(commands: Arc<dyn Commands>) -> Router {
     let entry = |what: &str, text: &str| TimelineEntry {
         incident: REFERENCE.to_owned(),
         at: time("2026-11-22T02:20:00Z"),
@@ -222,6 +239,7 @@ fn app() -> Router {
     };
     router(PageState {
         store: Arc::new(store),
+        commands,
         renderer: Arc::new(Renderer::new(sender(), None).unwrap()),
         clock: Clock::manual(time("2026-11-22T04:00:00Z")).0,
         environment: "test".into(),
@@ -313,4 +331,54 @@ async fn the_partners_application_gets_the_same_answer_as_json() {
     assert_eq!(answer["connections"][0]["told"], true);
     let (status, _, body) = get("/api/v1/users/nobody/status").await;
     assert_eq!((status.as_u16(), body.as_str()), (200, r#"{"user_id":"nobody","connections":[]}"#));
+}
+
+#[tokio::test]
+async fn buttons_are_taken_down_and_other_sites_press_none() {
+    let desk = Arc::new(Desk::default());
+    let press = async |path: &str, form: &str, site: &str| {
+        let request = http::Request::post(path)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("sec-fetch-site", site)
+            .body(Body::from(form.to_owned()))
+            .unwrap();
+        with_commands(desk.clone()).oneshot(request).await.unwrap()
+    };
+    let response = press("/actions", "what=done&connection=c-1&back=/incidents/INC-1", "same-origin").await;
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["location"]),
+        (303, &"/incidents/INC-1".parse().unwrap())
+    );
+    for form in
+        ["what=release&hold=7", "what=discard&hold=8", "what=release-baseline&institution=AU00000&number=5"]
+    {
+        assert_eq!(press("/actions", form, "same-origin").await.status(), 303, "{form}");
+    }
+    press("/actions", "what=pause&action=notify-user&user=u-1", "same-origin").await;
+    press("/actions", "what=wont-fix&incident=INC-1", "same-origin").await;
+    assert_eq!(press("/api/v1/connections/c-2/done", "", "same-origin").await.status(), 202);
+    assert_eq!(press("/actions", "what=done&connection=c-1", "cross-site").await.status(), 403);
+    assert_eq!(press("/api/v1/connections/c-2/done", "", "cross-site").await.status(), 403);
+    for form in ["what=nothing", "what=done", "what=release", "what=wont-fix"] {
+        assert_eq!(press("/actions", form, "same-origin").await.status(), 400, "{form}");
+    }
+    assert_eq!(press("/api/v1/connections/c%202/done", "", "same-origin").await.status(), 400);
+    let pause = Pause { action: Some(Action::NotifyUser), user: Some("u-1".to_owned()), ..Pause::default() };
+    let taken = desk.0.lock().unwrap().clone();
+    assert_eq!(
+        taken,
+        [
+            Command::Done { connection: "c-1".to_owned() },
+            Command::Release { hold: 7 },
+            Command::Discard { hold: 8 },
+            Command::ReleaseBaseline {
+                institution: Some("AU00000".to_owned()),
+                scenario: None,
+                number: Some(5)
+            },
+            Command::Pause(pause),
+            Command::TicketClosed { incident: "INC-1".to_owned(), wont_fix: true },
+            Command::Done { connection: "c-2".to_owned() },
+        ]
+    );
 }

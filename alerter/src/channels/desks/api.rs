@@ -132,8 +132,15 @@ impl Field {
             .map_err(|error| SettingsError::new(format!("`{setting}` is not a template: {error}")))?;
         let field = Self(environment);
         // Tried once, so that a wrong variable is found at the start and not with the first ticket.
-        let seen =
-            Seen { key: "", subject: "", institution: "", scenario: "", connections: &[], environment: "" };
+        let connections = ["connection".to_owned()];
+        let seen = Seen {
+            key: "",
+            subject: "",
+            institution: "",
+            scenario: "",
+            connections: &connections,
+            environment: "",
+        };
         field
             .render(&seen)
             .map_err(|kind| SettingsError::new(format!("`{setting}` cannot be rendered: {kind}")))?;

@@ -90,7 +90,9 @@ impl Desk for Files {
         let _one = self.writing.lock().await;
         let path = PathBuf::from(remote);
         if path.parent() != Some(&*self.directory) {
-            return Err(DeliveryError::Permanent { why: "the ticket's file is not in this desk's folder".to_owned() });
+            return Err(DeliveryError::Permanent {
+                why: "the ticket's file is not in this desk's folder".to_owned(),
+            });
         }
         let Some(mut content) = durable::read(path.clone()).await? else {
             return Err(DeliveryError::Permanent { why: "the ticket's file is gone".to_owned() });

@@ -137,7 +137,8 @@ impl Desk for Jira {
     }
 
     async fn find(&self, key: &str) -> Result<Option<Receipt>, DeliveryError> {
-        let jql = format!("project = \"{}\" AND labels = \"{}\" ORDER BY created ASC", self.project, marker(key));
+        let jql =
+            format!("project = \"{}\" AND labels = \"{}\" ORDER BY created ASC", self.project, marker(key));
         let call = Call {
             method: Method::POST,
             path: &["rest", "api", "3", "search", "jql"],

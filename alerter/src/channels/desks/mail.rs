@@ -9,10 +9,7 @@ use serde::Deserialize;
 
 use crate::channels::{
     DeliveryError, Desk, Parts, Plugin, Receipt, SettingsError, Ticket,
-    message::{
-        Mailbox,
-        plain::{Plain, message_id},
-    },
+    message::{Mailbox, plain::Plain},
     smtp::{Relay, RelaySettings},
 };
 
@@ -88,7 +85,7 @@ impl Desk for ByMail {
             at: self.clock.now(),
         };
         let sent = desk(self.relay.send(&self.from.address, &mail.mail()?).await)?;
-        Ok(Receipt { remote: message_id(key, &self.from), detail: sent.detail })
+        Ok(Receipt { remote: remote.to_owned(), detail: sent.detail })
     }
 }
 

@@ -43,7 +43,8 @@ impl Plugin<dyn Desk> for Settings {
     }
 
     fn build(self, parts: &Parts) -> Result<Arc<dyn Desk>, SettingsError> {
-        let auth = Auth::Basic(format!("{}/token", self.email), http::secret("token_file", &self.token_file)?);
+        let auth =
+            Auth::Basic(format!("{}/token", self.email), http::secret("token_file", &self.token_file)?);
         Ok(Arc::new(Zendesk {
             api: Api::new("Zendesk", &self.url, auth, self.timeout)?,
             priority: self.priority.map(|source| Field::new("priority", &source)).transpose()?,

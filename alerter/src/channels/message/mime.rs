@@ -65,8 +65,9 @@ pub(super) fn mail(
         .boundary(&durable::digest(&message.key)[..32])
         .singlepart(part(ContentType::TEXT_PLAIN, &rendered.text))
         .singlepart(part(ContentType::TEXT_HTML, &rendered.html));
-    let mail =
-        builder.multipart(alternative).map_err(|_| permanent("the message's headers cannot be written"))?;
+    let mail = automatic(builder)
+        .multipart(alternative)
+        .map_err(|_| permanent("the message's headers cannot be written"))?;
     Ok(Mail { bytes: mail.formatted(), to })
 }
 

@@ -26,7 +26,7 @@ pub(crate) struct Plain<'a> {
 }
 
 /// The Message-ID that a key makes.
-pub(crate) fn message_id(key: &str, from: &Mailbox) -> String {
+fn message_id(key: &str, from: &Mailbox) -> String {
     format!("<{}@{}>", &durable::digest(key)[..32], from.address.domain())
 }
 

@@ -2,3 +2,4 @@
 
 pub(crate) mod real;
 pub(crate) mod relay;
+pub(crate) mod web;
