@@ -152,6 +152,19 @@ fn headers_thread_and_stop_automatic_replies() {
 }
 
 #[test]
+fn a_sender_may_be_named_in_its_address() {
+    let renderer = Renderer::new(sender(), None).unwrap();
+    let named = Mailbox::parse("Piper Help <no-reply@piper.example>").unwrap();
+    let mail =
+        String::from_utf8(renderer.mail(&message("ready"), &contact(), &named).unwrap().bytes).unwrap();
+    let from = mail.lines().find(|line| line.starts_with("From: ")).unwrap();
+    assert!(from.contains("Piper Help") && from.ends_with(" <no-reply@piper.example>"), "{from}");
+    for wrong in ["", "nobody", "a@b.test, c@d.test", "<>"] {
+        assert!(Mailbox::parse(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn hostile_text_in_every_field_stays_text() {
     let hostile =
         "x\r\nBcc: evil@example.test\r\n\r\n<script>alert(1)</script>{{ legal_name }}\u{202e}&amp;\"'";

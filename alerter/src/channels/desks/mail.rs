@@ -34,8 +34,8 @@ impl Plugin<dyn Desk> for Settings {
 
     fn build(self, parts: &Parts) -> Result<Arc<dyn Desk>, SettingsError> {
         Ok(Arc::new(ByMail {
-            from: Mailbox::parse(&self.from)?,
-            to: Mailbox::parse(&self.to)?,
+            from: Mailbox::setting("from", &self.from)?,
+            to: Mailbox::setting("to", &self.to)?,
             relay: Relay::new(self.relay)?,
             clock: parts.clock.clone(),
         }))

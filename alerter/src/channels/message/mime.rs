@@ -14,21 +14,39 @@ use lettre::{
 use super::{Rendered, Sender, values::clean};
 use crate::channels::{Contact, DeliveryError, SettingsError, UserMessage, durable};
 
-/// An address that mail comes from.
+/// Where mail comes from.
 #[derive(Clone, Debug)]
 pub struct Mailbox {
     pub(crate) address: Address,
+    /// The name shown with it; the sender's brand where not given.
+    pub(crate) name: Option<String>,
 }
 
 impl Mailbox {
-    /// Reads `someone@example.com`.
+    /// Reads `someone@example.com` or `Some One <someone@example.com>`.
     ///
     /// # Errors
-    /// It is not an address.
+    /// It is not one address.
     pub fn parse(text: &str) -> Result<Self, SettingsError> {
-        let address =
-            text.trim().parse().map_err(|_| SettingsError::new("`from` must be one plain e-mail address"))?;
-        Ok(Self { address })
+        let refuse = |_| SettingsError::new("must be one e-mail address, alone or as: Name <address>");
+        // Not lettre's own reading, which ignores what follows the first address.
+        let (name, address) = match text.trim().strip_suffix('>').and_then(|text| text.rsplit_once('<')) {
+            Some((name, address)) => (clean(name.trim().trim_matches('"'), 80), address),
+            None => (String::new(), text.trim()),
+        };
+        let address = address.parse().map_err(refuse)?;
+        Ok(Self { address, name: (!name.is_empty()).then_some(name) })
+    }
+
+    /// As [`Self::parse`], for the setting of that name.
+    pub(crate) fn setting(name: &str, text: &str) -> Result<Self, SettingsError> {
+        Self::parse(text).map_err(|error| SettingsError::new(format!("`{name}` {}", error.why)))
+    }
+
+    /// For a header, with `otherwise` as the name where none was given.
+    pub(super) fn shown(&self, otherwise: Option<&str>) -> lettre::message::Mailbox {
+        let name = self.name.as_deref().or(otherwise);
+        lettre::message::Mailbox::new(name.map(|name| clean(name, 80)), self.address.clone())
     }
 }
 
@@ -50,7 +68,7 @@ pub(super) fn mail(
     let to = address(to.address.as_ref())?;
     let permanent = |why: &str| DeliveryError::Permanent { why: why.to_owned() };
     let mut builder = Message::builder()
-        .from(lettre::message::Mailbox::new(Some(clean(sender.brand(), 80)), from.address.clone()))
+        .from(from.shown(Some(sender.brand())))
         .to(lettre::message::Mailbox::new(None, to.clone()))
         .date(SystemTime::from(message.at))
         .subject(rendered.subject.clone())

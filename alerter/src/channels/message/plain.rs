@@ -33,8 +33,8 @@ fn message_id(key: &str, from: &Mailbox) -> String {
 impl Plain<'_> {
     pub(crate) fn mail(&self) -> Result<Mail, DeliveryError> {
         let mut builder = Message::builder()
-            .from(lettre::message::Mailbox::new(None, self.from.address.clone()))
-            .to(lettre::message::Mailbox::new(None, self.to.address.clone()))
+            .from(self.from.shown(None))
+            .to(self.to.shown(None))
             .date(SystemTime::from(self.at))
             .subject(clean(self.subject, 200))
             .message_id(Some(message_id(self.key, self.from)));

@@ -33,8 +33,8 @@ impl Plugin<dyn Operators> for Settings {
 
     fn build(self, parts: &Parts) -> Result<Arc<dyn Operators>, SettingsError> {
         Ok(Arc::new(ByMail {
-            from: Mailbox::parse(&self.from)?,
-            to: Mailbox::parse(&self.to)?,
+            from: Mailbox::setting("from", &self.from)?,
+            to: Mailbox::setting("to", &self.to)?,
             relay: Relay::new(self.relay)?,
             environment: parts.environment.clone(),
         }))

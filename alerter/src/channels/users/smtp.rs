@@ -80,7 +80,7 @@ impl Plugin<dyn Channel> for Settings {
             deadlines,
         };
         Ok(Arc::new(Smtp {
-            from: Mailbox::parse(&from)?,
+            from: Mailbox::setting("from", &from)?,
             relay: Relay::new(relay)?,
             renderer: parts.renderer.clone(),
         }))
