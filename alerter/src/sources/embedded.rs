@@ -176,6 +176,9 @@ fn append(engine: &mut Engine, seen: &Seen, at: i64) {
     if let Ok(page) = &seen.page {
         let mut samples = page.samples();
         while let Ok(Some(sample)) = samples.next_sample() {
+            if !append.reads(&sample.name) {
+                continue;
+            }
             let labels: Vec<_> = sample.labels().collect();
             // What the page says of job and instance stands beside ours, as with Prometheus's `honor_labels: false`.
             let exported = |name: &str| match name {

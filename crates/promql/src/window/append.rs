@@ -26,6 +26,11 @@ pub struct Append<'w> {
 }
 
 impl Append<'_> {
+    /// Whether any selector could read a series of this metric; see [`Window::reads`].
+    pub fn reads(&self, metric: &str) -> bool {
+        self.window.reads(metric)
+    }
+
     /// Adds a sample. A value that is [`STALE`] ends the series.
     pub fn add(&mut self, labels: &Labels, value: f64) {
         match self.window.find(labels.fingerprint(), |kept| kept == labels) {
