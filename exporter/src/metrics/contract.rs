@@ -2,29 +2,100 @@
 
 use exposition::Desc;
 
-/// Families of `/metrics`, in the order in which they are shown.
-pub const AGGREGATES: &[&Desc] = &[
-    &UP,
-    &STEPS,
-    &STEPS_FAILED,
-    &FINISHED,
-    &CODES_UNKNOWN,
-    &RUNNING,
-    &STUCK,
-    &DURATION,
-    &QUEUE,
-    &QUEUE_OLDEST,
-    &QUEUE_LEFT,
-    &CONNECTOR_STATUS,
-    &OUTAGE,
-    &INSTITUTION_INFO,
-    &CONNECTOR_INFO,
-    &STEP_AVERAGE,
-    &CONNECTIONS,
-    &FAILING,
-    &STALE,
-    &CONSENT_EXPIRING,
-    &NEWLY_FAILING,
+/// A family as the reference describes it.
+#[derive(Clone, Copy, Debug)]
+pub struct Family {
+    /// Name, type and help.
+    pub desc: Desc,
+    /// Its labels, in their order.
+    pub labels: &'static [&'static str],
+    /// A query that uses it.
+    pub example: &'static str,
+}
+
+/// Families of `/metrics`, in the order of the contract.
+pub const AGGREGATES: &[Family] = &[
+    Family { desc: UP, labels: &[], example: "basiq_up == 0" },
+    Family {
+        desc: STEPS,
+        labels: &["institution", "method", "step"],
+        example: "sum by (step) (rate(basiq_job_steps_total[1h]))",
+    },
+    Family {
+        desc: STEPS_FAILED,
+        labels: &["institution", "method", "step", "code", "scenario"],
+        example: "topk(10, sum by (institution, scenario) (increase(basiq_job_steps_failed_total[1h])))",
+    },
+    Family {
+        desc: FINISHED,
+        labels: &["institution", "method", "outcome"],
+        example: "sum by (institution) (increase(basiq_jobs_finished_total{outcome=\"failed\"}[30m])) / sum by (institution) (increase(basiq_jobs_finished_total[30m]))",
+    },
+    Family { desc: CODES_UNKNOWN, labels: &[], example: "increase(basiq_job_codes_unknown_total[1d]) > 0" },
+    Family { desc: RUNNING, labels: &["institution"], example: "sum(basiq_jobs_running)" },
+    Family { desc: STUCK, labels: &["institution"], example: "basiq_jobs_stuck > 0" },
+    Family {
+        desc: DURATION,
+        labels: &["method", "outcome"],
+        example: "histogram_quantile(0.95, sum by (le) (rate(basiq_job_duration_seconds_bucket{outcome=\"success\"}[1h])))",
+    },
+    Family { desc: QUEUE, labels: &["institution"], example: "sum(basiq_retry_queue_jobs)" },
+    Family {
+        desc: QUEUE_OLDEST,
+        labels: &["institution"],
+        example: "time() - min(basiq_retry_queue_oldest_job_created_timestamp_seconds)",
+    },
+    Family {
+        desc: QUEUE_LEFT,
+        labels: &["institution", "reason"],
+        example: "sum by (reason) (increase(basiq_retry_queue_jobs_left_total[7d]))",
+    },
+    Family {
+        desc: CONNECTOR_STATUS,
+        labels: &["institution", "method", "status"],
+        example: "basiq_connector_status{status!=\"operational\"} == 1",
+    },
+    Family {
+        desc: OUTAGE,
+        labels: &["institution", "method", "level"],
+        example: "basiq_institution_outage{level=\"major\"} == 1",
+    },
+    Family {
+        desc: INSTITUTION_INFO,
+        labels: &["institution", "institution_name", "tier", "country"],
+        example: "basiq_connections_failing * on (institution) group_left (institution_name) basiq_institution_info",
+    },
+    Family {
+        desc: CONNECTOR_INFO,
+        labels: &["institution", "method", "connector_stage"],
+        example: "basiq_connector_info{connector_stage!=\"live\"}",
+    },
+    Family {
+        desc: STEP_AVERAGE,
+        labels: &["institution", "method", "step"],
+        example: "topk(5, basiq_connector_step_average_duration_seconds{step=\"total\"})",
+    },
+    Family {
+        desc: CONNECTIONS,
+        labels: &["institution", "method", "status"],
+        example: "sum by (status) (basiq_connections)",
+    },
+    Family {
+        desc: FAILING,
+        labels: &["institution", "method", "scenario"],
+        example: "sum by (scenario) (basiq_connections_failing)",
+    },
+    Family { desc: STALE, labels: &["institution"], example: "basiq_connections_stale > 0" },
+    Family {
+        desc: CONSENT_EXPIRING,
+        labels: &["institution"],
+        example: "sum(basiq_connections_consent_expiring)",
+    },
+    Family {
+        desc: NEWLY_FAILING,
+        labels: &["institution", "method", "scenario"],
+        example: "basiq_users_newly_failing >= 10",
+    },
 ];
 
 pub(super) const UP: Desc = Desc::gauge(
@@ -140,6 +211,9 @@ pub const CONNECTION: &[Desc] = &[
     ),
 ];
 
+/// The labels of all families of `/metrics/connections`.
+pub const CONNECTION_LABELS: &[&str] = &["connection_id", "user_id", "institution", "method", "scenario"];
+
 /// Places in [`CONNECTION`].
 pub(super) mod column {
     pub(in crate::metrics) const FAILED_JOBS: usize = 0;
@@ -150,3 +224,71 @@ pub(super) mod column {
     pub(in crate::metrics) const BASELINE: usize = 5;
     pub(in crate::metrics) const NEVER_SUCCEEDED: usize = 6;
 }
+
+/// The daemon's own families, on `/metrics` too.
+pub const OWN: &[Family] = &[
+    Family {
+        desc: BUILD_INFO,
+        labels: &["version"],
+        example: "count by (version) (basiq_exporter_build_info)",
+    },
+    Family { desc: WARM, labels: &[], example: "basiq_exporter_warm == 0" },
+    Family {
+        desc: COLLECTOR_LAST_SUCCESS_TIMESTAMP_SECONDS,
+        labels: &["collector"],
+        example: "time() - basiq_exporter_collector_last_success_timestamp_seconds > 900",
+    },
+    Family { desc: USERS_WATCHED, labels: &[], example: "basiq_exporter_users_watched" },
+    Family {
+        desc: OLDEST_DUE_POLL_TIMESTAMP_SECONDS,
+        labels: &[],
+        example: "time() - basiq_exporter_oldest_due_poll_timestamp_seconds",
+    },
+    Family {
+        desc: API_REQUESTS_TOTAL,
+        labels: &["endpoint", "outcome"],
+        example: "sum by (endpoint, outcome) (rate(basiq_exporter_api_requests_total[5m]))",
+    },
+    Family {
+        desc: API_REQUEST_DURATION_SECONDS,
+        labels: &["endpoint"],
+        example: "histogram_quantile(0.99, sum by (le) (rate(basiq_exporter_api_request_duration_seconds_bucket[5m])))",
+    },
+    Family {
+        desc: QUOTA_REMAINING_REQUESTS,
+        labels: &[],
+        example: "basiq_exporter_quota_remaining_requests < 10000",
+    },
+    Family { desc: THROTTLED, labels: &[], example: "basiq_exporter_throttled == 1" },
+    Family { desc: CONNECTIONS_HIDDEN, labels: &[], example: "basiq_exporter_connections_hidden > 0" },
+];
+
+pub(super) const BUILD_INFO: Desc =
+    Desc::gauge("basiq_exporter_build_info", "The version that runs; always 1.");
+pub(super) const WARM: Desc =
+    Desc::gauge("basiq_exporter_warm", "Whether all that was due at the start has been observed.");
+pub(super) const COLLECTOR_LAST_SUCCESS_TIMESTAMP_SECONDS: Desc = Desc::gauge(
+    "basiq_exporter_collector_last_success_timestamp_seconds",
+    "When the collector last did all that it had to; absent until then.",
+);
+pub(super) const USERS_WATCHED: Desc = Desc::gauge("basiq_exporter_users_watched", "Users that are watched.");
+pub(super) const OLDEST_DUE_POLL_TIMESTAMP_SECONDS: Desc = Desc::gauge(
+    "basiq_exporter_oldest_due_poll_timestamp_seconds",
+    "When the look at a user that is overdue the longest was due; the present time if none is.",
+);
+pub(super) const API_REQUESTS_TOTAL: Desc = Desc::counter(
+    "basiq_exporter_api_requests_total",
+    "Requests to Basiq, each try counted, by how they ended.",
+);
+pub(super) const API_REQUEST_DURATION_SECONDS: Desc = Desc::histogram(
+    "basiq_exporter_api_request_duration_seconds",
+    "From sending a request to the last byte of its answer.",
+);
+pub(super) const QUOTA_REMAINING_REQUESTS: Desc =
+    Desc::gauge("basiq_exporter_quota_remaining_requests", "Requests left of the last 24 hours' quota.");
+pub(super) const THROTTLED: Desc =
+    Desc::gauge("basiq_exporter_throttled", "Whether Basiq asked for less and everything is held back.");
+pub(super) const CONNECTIONS_HIDDEN: Desc = Desc::gauge(
+    "basiq_exporter_connections_hidden",
+    "Connections that need attention and are not shown for lack of room.",
+);

@@ -5,14 +5,16 @@ mod connections;
 mod connectors;
 mod contract;
 mod own;
+mod reference;
 
 use std::sync::Arc;
 
 use exposition::Page;
 
 pub use connectors::{Connector, Connectors};
-pub use contract::{AGGREGATES, CONNECTION};
+pub use contract::{AGGREGATES, CONNECTION, CONNECTION_LABELS, Family, OWN};
 pub use own::Own;
+pub use reference::reference;
 
 use crate::ledger::{Ledger, Ms};
 use connections::ConnectionRows;
@@ -81,3 +83,6 @@ impl Metrics {
 fn seconds(ms: Ms) -> f64 {
     ms as f64 / 1000.0
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,13 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use exposition::Desc;
 use prometheus::{Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
+
+use super::contract::*;
+
+/// Upper bounds of the buckets of requests' durations, in seconds.
+const BUCKETS: [f64; 11] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 /// The daemon's own metrics. Clones are the same metrics.
 #[derive(Clone, Debug)]
@@ -35,56 +41,30 @@ impl Own {
     /// Two have one name, which is a mistake in the program.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
-        let gauge = |name: &str, help: &str| {
-            let gauge = IntGauge::new(format!("basiq_exporter_{name}"), help)?;
+        let opts = |desc: Desc| Opts::new(desc.name, desc.help);
+        let gauge = |desc: Desc| {
+            let gauge = IntGauge::with_opts(opts(desc))?;
             registry.register(Box::new(gauge.clone()))?;
             Ok::<_, prometheus::Error>(gauge)
         };
-        let build = IntGauge::with_opts(
-            Opts::new("basiq_exporter_build_info", "The version that runs; always 1.")
-                .const_label("version", env!("CARGO_PKG_VERSION")),
-        )?;
+        let build = IntGauge::with_opts(opts(BUILD_INFO).const_label("version", env!("CARGO_PKG_VERSION")))?;
         build.set(1);
         registry.register(Box::new(build))?;
-        let last_success = GaugeVec::new(
-            Opts::new(
-                "basiq_exporter_collector_last_success_timestamp_seconds",
-                "When the collector last did all that it had to; absent until then.",
-            ),
-            &["collector"],
-        )?;
+        let last_success = GaugeVec::new(opts(COLLECTOR_LAST_SUCCESS_TIMESTAMP_SECONDS), &["collector"])?;
         registry.register(Box::new(last_success.clone()))?;
-        let oldest_due = Gauge::new(
-            "basiq_exporter_oldest_due_poll_timestamp_seconds",
-            "When the look at a user that is overdue the longest was due; the present time if none is.",
-        )?;
+        let oldest_due = Gauge::with_opts(opts(OLDEST_DUE_POLL_TIMESTAMP_SECONDS))?;
         registry.register(Box::new(oldest_due.clone()))?;
-        let requests = IntCounterVec::new(
-            Opts::new(
-                "basiq_exporter_api_requests_total",
-                "Requests to Basiq, each try counted, by how they ended.",
-            ),
-            &["endpoint", "outcome"],
-        )?;
+        let requests = IntCounterVec::new(opts(API_REQUESTS_TOTAL), &["endpoint", "outcome"])?;
         registry.register(Box::new(requests.clone()))?;
-        let durations = HistogramVec::new(
-            HistogramOpts::new(
-                "basiq_exporter_api_request_duration_seconds",
-                "From sending a request to the last byte of its answer.",
-            )
-            .buckets(vec![0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0]),
-            &["endpoint"],
-        )?;
+        let timed = HistogramOpts::from(opts(API_REQUEST_DURATION_SECONDS)).buckets(BUCKETS.to_vec());
+        let durations = HistogramVec::new(timed, &["endpoint"])?;
         registry.register(Box::new(durations.clone()))?;
         Ok(Self {
-            warm: gauge("warm", "Whether all that was due since the start has been observed.")?,
-            users: gauge("users_watched", "Users that are watched.")?,
-            quota_remaining: gauge("quota_remaining_requests", "Requests left of the last 24 hours' quota.")?,
-            throttled: gauge("throttled", "Whether Basiq asked for less and everything is held back.")?,
-            hidden: gauge(
-                "connections_hidden",
-                "Connections that need attention and are not shown for lack of room.",
-            )?,
+            warm: gauge(WARM)?,
+            users: gauge(USERS_WATCHED)?,
+            quota_remaining: gauge(QUOTA_REMAINING_REQUESTS)?,
+            throttled: gauge(THROTTLED)?,
+            hidden: gauge(CONNECTIONS_HIDDEN)?,
             last_success,
             oldest_due,
             requests,
