@@ -20,7 +20,7 @@ use crate::{
 /// Messages that wait for the core at most; whoever sends more waits.
 const WAITING: usize = 1024;
 /// How often, and how long apart, Basiq is tried at the start.
-const FIRST_TRIES: (u32, Duration) = (5, Duration::from_secs(1));
+const FIRST_TRIES: (u32, Duration) = (3, Duration::from_secs(1));
 
 /// What the exporter is started with.
 #[derive(Debug)]

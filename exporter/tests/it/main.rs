@@ -1,1 +1,6 @@
-//! One test binary for the crate: a module per topic.
+//! The exporter as a whole against a Basiq on loopback.
+
+mod restart;
+mod start;
+mod truth;
+mod world;

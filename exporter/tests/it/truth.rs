@@ -1,0 +1,173 @@
+//! What the pages say against what really happened, under each value of the sandbox's switches.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use basiq_sandbox::{
+    faults::{Fault, FaultKind},
+    scenario::JobKind,
+    switches::*,
+    truth::Truth,
+};
+use daemon::Timestamp;
+
+use crate::world::{Samples, World, label, one, sum};
+
+/// Wrong passwords, an outage, the retry queue, a queue that expires, success, other jobs, a deleted connection.
+const STORY: &str = r#"
+seed: 7
+users:
+  - name: password
+    connections:
+      - institution: AU00000
+        failures: [{code: invalid-credentials, from: 5m, until: credentials}]
+        timeline: [{at: -5h, do: update}, {at: 10m, do: update}, {at: 90m, do: give-credentials}]
+  - name: stays-wrong
+    connections:
+      - institution: AU00000
+        failures: [{as: bighead, from: 5m, until: never}]
+        timeline: [{at: -5h, do: update}, {at: 12m, do: update}]
+  - name: queue-heals
+    connections:
+      - institution: AU00001
+        failures: [{code: service-unavailable, step: retrieve-transactions, from: 5m, until: 1h}]
+        timeline: [{at: -5h, do: update}, {at: 14m, do: update}]
+  - name: not-queued
+    connections:
+      - institution: AU00001
+        failures: [{code: service-unavailable, from: 5m, until: 1h, queue: never}]
+        timeline: [{at: -5h, do: update}, {at: 20m, do: update}, {at: 80m, do: update}]
+  - name: gone
+    connections:
+      - institution: AU00002
+        failures: [{code: user-action-required, from: 5m, until: never}]
+        timeline: [{at: -5h, do: update}, {at: 16m, do: update}, {at: 70m, do: delete}]
+  - name: two
+    connections:
+      - institution: AU00000
+        timeline: [{at: -5h, do: update}, {at: 30m, do: update}, {at: 60m, do: report}]
+      - institution: AU00003
+        method: openbanking
+        timeline: [{at: -5h, do: update}, {at: 40m, do: update}, {at: 61m, do: statement}]
+"#;
+
+/// Counts of finished connection jobs by institution and outcome, as far as they finished after `born`. In the
+/// retry queue failures may be hidden by how Basiq shows them.
+fn finished(truth: &Truth, born: Timestamp, queue_is_visible: bool) -> BTreeMap<(String, &'static str), f64> {
+    let mut counts = BTreeMap::new();
+    for connection in truth.users.iter().flat_map(|user| &user.connections) {
+        for job in connection.jobs.iter().filter(|job| !matches!(job.kind, JobKind::Report | JobKind::Statement)) {
+            let ended = |failed: bool| {
+                job.tries.iter().any(|run| {
+                    run.failed.is_some() == failed && run.ended <= truth.now && run.ended > born
+                })
+            };
+            let was_queued = job.next_try.is_some() || job.left.is_some();
+            if ended(true) && (queue_is_visible || !was_queued) {
+                *counts.entry((connection.institution.clone(), "failed")).or_default() += 1.0;
+            }
+            if ended(false) {
+                *counts.entry((connection.institution.clone(), "success")).or_default() += 1.0;
+            }
+        }
+    }
+    counts
+}
+
+fn shown(samples: &Samples) -> BTreeMap<(String, &'static str), f64> {
+    let mut counts = BTreeMap::new();
+    for ((name, labels), value) in samples {
+        let of_connections = labels.get("method").is_some_and(|method| method == "web" || method == "openbanking");
+        if name == "basiq_jobs_finished_total" && of_connections && *value > 0.0 {
+            let outcome = if labels["outcome"] == "failed" { "failed" } else { "success" };
+            *counts.entry((labels["institution"].clone(), outcome)).or_default() += value;
+        }
+    }
+    counts
+}
+
+async fn plays(switches: Switches, faults: Vec<Fault>) {
+    let world = World::new(STORY, 1800.0).await;
+    world.sandbox.set_switches(switches.clone());
+    let born = world.clock.now();
+    let exporter = world.start().await;
+    world.sandbox.set_faults(faults).unwrap();
+    // Until all is told, the last try of the queue at 2 h 14 min included.
+    world.sleep(Duration::from_secs(150 * 60)).await;
+    world.sandbox.set_faults(Vec::new()).unwrap();
+    let truth = world.sandbox.truth();
+    let expected = finished(&truth, born, switches.queued_steps == QueuedSteps::Failed);
+    assert!(expected.values().sum::<f64>() >= 9.0, "the story is told: {expected:?}");
+    let samples = exporter
+        .until("as the truth", |samples| {
+            shown(samples) == expected && sum(samples, "basiq_connections_failing", &[]) == 1.0
+        })
+        .await;
+    let of = |user: &str| world.sandbox.connection_ids(user)[0].clone();
+    let scenario = |user: &str, family: &str| label(&samples, family, &[("connection_id", &of(user))], "scenario");
+    let since = "basiq_connection_failing_since_timestamp_seconds";
+    let ended = "basiq_connection_ended_timestamp_seconds";
+    assert_eq!(scenario("stays-wrong", since).as_deref(), Some("account-locked"));
+    for user in ["password", "queue-heals", "not-queued", "gone", "two"] {
+        assert_eq!(scenario(user, since), None, "{user}");
+    }
+    assert_eq!(scenario("password", ended).as_deref(), Some("recovered"));
+    assert_eq!(scenario("not-queued", ended).as_deref(), Some("recovered"));
+    assert_eq!(scenario("gone", ended).as_deref(), Some("deleted"));
+    assert_eq!(sum(&samples, "basiq_retry_queue_jobs", &[]), 0.0);
+    if switches.queued_steps == QueuedSteps::Failed {
+        assert_eq!(sum(&samples, "basiq_retry_queue_jobs_left_total", &[("reason", "success")]), 1.0);
+    }
+    assert_eq!(sum(&samples, "basiq_jobs_finished_total", &[("method", "report")]), 1.0);
+    assert_eq!(one(&samples, "basiq_up"), Some(1.0));
+    exporter.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counters_and_states_equal_the_truth() {
+    plays(Switches::default(), Vec::new()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn and_under_each_value_of_the_switches_that_show_in_what_is_read() {
+    let mut worlds = Vec::new();
+    for value in QueuedSteps::ALL {
+        worlds.push(Switches { queued_steps: *value, ..Switches::default() });
+    }
+    for value in QueuedUpdated::ALL {
+        worlds.push(Switches { queued_updated: *value, ..Switches::default() });
+    }
+    for value in DetailSpelling::ALL {
+        worlds.push(Switches { detail_spelling: *value, ..Switches::default() });
+    }
+    for value in DateSpelling::ALL {
+        worlds.push(Switches { date_spelling: *value, ..Switches::default() });
+    }
+    for value in SourceLink::ALL {
+        worlds.push(Switches { source_link: *value, ..Switches::default() });
+    }
+    let running: Vec<_> = worlds.into_iter().map(|switches| tokio::spawn(plays(switches, Vec::new()))).collect();
+    for world in running {
+        world.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn and_after_all_faults_at_once_for_the_whole_story() {
+    let fault = |kind, share| Fault {
+        route: None,
+        kind,
+        share,
+        from: None,
+        until: None,
+        times: None,
+    };
+    let faults = vec![
+        fault(FaultKind::Status { status: 500, retry_after: None }, 0.1),
+        fault(FaultKind::Status { status: 503, retry_after: None }, 0.1),
+        fault(FaultKind::Status { status: 429, retry_after: Some(1) }, 0.02),
+        fault(FaultKind::Cut, 0.1),
+        fault(FaultKind::Truncate, 0.1),
+        fault(FaultKind::Malform, 0.1),
+    ];
+    plays(Switches::default(), faults).await;
+}

@@ -1,0 +1,182 @@
+//! A sandbox, an exporter that watches it, and what its pages say.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+
+use basiq_exporter::{Config, Exporter};
+use basiq_sandbox::{Handle, Sandbox, SandboxConfig, Scenario};
+use daemon::{Clock, Context, Fatal, Secret, Timestamp};
+use tokio::{net::TcpListener, task::JoinHandle};
+
+/// A sandbox and a folder, on one fast clock.
+pub(crate) struct World {
+    pub(crate) clock: Clock,
+    pub(crate) sandbox: Handle,
+    pub(crate) folder: tempfile::TempDir,
+}
+
+/// A running exporter.
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    context: Context,
+    task: JoinHandle<Result<(), Fatal>>,
+}
+
+/// Samples by name and labels.
+pub(crate) type Samples = BTreeMap<(String, BTreeMap<String, String>), f64>;
+
+impl World {
+    pub(crate) async fn new(scenario: &str, speed: f64) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let clock = Clock::scaled(Timestamp::now(), speed);
+        let sandbox = Sandbox::start(SandboxConfig {
+            clock: clock.clone(),
+            scenario: Scenario::from_yaml(scenario).unwrap(),
+            ..SandboxConfig::default()
+        })
+        .await
+        .unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let world = Self { clock, sandbox, folder };
+        world.write_users(&world.sandbox.user_ids());
+        world
+    }
+
+    pub(crate) fn write_users(&self, ids: &[String]) {
+        let targets: String = ids.iter().map(|id| format!("    - {id}\n")).collect();
+        std::fs::write(self.path("users.yml"), format!("- targets:\n{targets}")).unwrap();
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn config(&self) -> Config {
+        let folder = self.folder.path().display();
+        let text = format!(
+            "basiq: {{url: '{}', quota: {{per_second: 50, burst: 100}}}}\n\
+             discovery: {{file: [{{paths: ['{folder}/users.yml']}}]}}\n\
+             store: {{path: '{folder}/ledger.db'}}\n\
+             poll: {{pass: 2m, connections: 10m}}\n",
+            self.sandbox.base_url()
+        );
+        daemon::config::decode("test", &text).unwrap()
+    }
+
+    pub(crate) async fn start(&self) -> Running {
+        self.start_with(self.config()).await
+    }
+
+    pub(crate) async fn start_with(&self, config: Config) -> Running {
+        let (running, _) = self.start_unchecked(config, &self.sandbox.api_key).await;
+        running.until("warm", |samples| one(samples, "basiq_exporter_warm") == Some(1.0)).await;
+        running
+    }
+
+    pub(crate) async fn start_unchecked(&self, config: Config, key: &str) -> (Running, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let context = Context::new(self.clock.clone());
+        let exporter = Exporter { config, api_key: Some(Secret::new(key)), listener, web_config_file: None };
+        let task = tokio::spawn(basiq_exporter::run(exporter, context.clone()));
+        (Running { address, context, task }, address)
+    }
+
+    pub(crate) async fn sleep(&self, duration: Duration) {
+        self.clock.sleep(duration).await;
+    }
+}
+
+impl Running {
+    /// Stops it as a signal would.
+    pub(crate) async fn stop(self) -> Result<(), Fatal> {
+        self.context.stop.cancel();
+        self.task.await.unwrap()
+    }
+
+    /// What it ended with by itself.
+    pub(crate) async fn ended(self) -> Result<(), Fatal> {
+        self.task.await.unwrap()
+    }
+
+    /// Ends it without a chance to store anything.
+    pub(crate) async fn kill(self) {
+        self.task.abort();
+        let _ = self.task.await;
+        self.context.stop.cancel();
+        // Its tasks end on their own.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+
+    pub(crate) async fn page(&self, path: &str) -> String {
+        reqwest::get(format!("http://{}{path}", self.address)).await.unwrap().text().await.unwrap()
+    }
+
+    /// Both pages.
+    pub(crate) async fn samples(&self) -> Samples {
+        let mut all = Samples::new();
+        for path in ["/metrics", "/metrics/connections"] {
+            let text = self.page(path).await;
+            for sample in parse(&text) {
+                assert!(all.insert(sample.0.clone(), sample.1).is_none(), "{:?} is there twice", sample.0);
+            }
+        }
+        all
+    }
+
+    /// Waits up to 20 s for the pages to say something.
+    pub(crate) async fn until(&self, what: &str, holds: impl Fn(&Samples) -> bool) -> Samples {
+        let begun = std::time::Instant::now();
+        loop {
+            // It may not listen yet.
+            if tokio::net::TcpStream::connect(self.address).await.is_ok() && !self.task.is_finished() {
+                let samples = self.samples().await;
+                if holds(&samples) {
+                    return samples;
+                }
+                assert!(begun.elapsed() < Duration::from_secs(20), "not {what}: {samples:#?}");
+            }
+            assert!(!self.task.is_finished() || begun.elapsed() < Duration::from_secs(20), "ended before {what}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub(crate) async fn hint(&self, body: &str) -> u16 {
+        let client = reqwest::Client::new();
+        let request = client.post(format!("http://{}{}", self.address, basiq_exporter::HINTS));
+        request.body(body.to_owned()).send().await.unwrap().status().as_u16()
+    }
+}
+
+fn parse(text: &str) -> Vec<((String, BTreeMap<String, String>), f64)> {
+    let limits = exposition::Limits::default();
+    let samples = exposition::parse::parse(text.as_bytes(), exposition::Format::Text, &limits).unwrap();
+    let owned = samples.iter().map(|sample| {
+        let labels = sample.labels().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
+        ((sample.name.clone().into_owned(), labels), sample.value)
+    });
+    owned.collect()
+}
+
+/// The only sample of a family without labels.
+pub(crate) fn one(samples: &Samples, name: &str) -> Option<f64> {
+    samples.get(&(name.to_owned(), BTreeMap::new())).copied()
+}
+
+/// The sum over the samples of a family that have these labels.
+pub(crate) fn sum(samples: &Samples, name: &str, labels: &[(&str, &str)]) -> f64 {
+    let has = |found: &BTreeMap<String, String>| {
+        labels.iter().all(|(name, value)| found.get(*name).is_some_and(|found| found == value))
+    };
+    samples.iter().filter(|((found, all), _)| found == name && has(all)).map(|(_, value)| value).sum()
+}
+
+/// The label of the only sample of a family that has these labels.
+pub(crate) fn label(samples: &Samples, name: &str, labels: &[(&str, &str)], wanted: &str) -> Option<String> {
+    let has = |found: &BTreeMap<String, String>| {
+        labels.iter().all(|(name, value)| found.get(*name).is_some_and(|found| found == value))
+    };
+    let mut found = samples.keys().filter(|(found, all)| found == name && has(all));
+    let label = found.next()?.1.get(wanted).cloned();
+    assert!(found.next().is_none(), "{name} {labels:?} is there twice");
+    label
+}
