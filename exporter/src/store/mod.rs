@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use futures_util::TryStreamExt;
 use sqlx::{
     Connection, Row, SqliteConnection,
+    migrate::MigrateError,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteLockingMode, SqliteSynchronous},
 };
 
@@ -66,14 +67,15 @@ impl Store {
         let connection =
             SqliteConnection::connect_with(&options).await.map_err(|error| explain(path, error))?;
         let mut store = Self { connection, path: path.to_owned() };
-        sqlx::migrate!("src/store/migrations").run(&mut store.connection).await.map_err(
-            |error| match error {
-                sqlx::migrate::MigrateError::VersionMissing(_)
-                | sqlx::migrate::MigrateError::VersionTooNew(..) => StoreError::Newer(path.to_owned()),
-                sqlx::migrate::MigrateError::Execute(error) => explain(path, error),
-                other => StoreError::Damaged { path: path.to_owned(), reason: other.to_string() },
-            },
-        )?;
+        // Not `run`, which makes this future one that cannot be spawned.
+        let migrations = sqlx::migrate!("src/store/migrations");
+        migrations.run_direct(None, &mut store.connection, false).await.map_err(|error| match error {
+            MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => {
+                StoreError::Newer(path.to_owned())
+            }
+            MigrateError::Execute(error) => explain(path, error),
+            other => StoreError::Damaged { path: path.to_owned(), reason: other.to_string() },
+        })?;
         let ledger = store.load(settings, now).await?;
         Ok((store, ledger))
     }

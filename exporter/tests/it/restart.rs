@@ -37,7 +37,9 @@ async fn a_kill_costs_nothing_visible_and_a_lost_file_makes_nothing_old_new() {
     let after = exporter.until("the third job counted", |samples| sum(samples, FINISHED, &[]) == 3.0).await;
     let since = "basiq_connection_failing_since_timestamp_seconds";
     assert_eq!(sum(&before, since, &[]), sum(&after, since, &[]));
-    for (key, value) in before.iter().filter(|((name, _), _)| name.starts_with("basiq_job") && name.ends_with("_total")) {
+    for (key, value) in
+        before.iter().filter(|((name, _), _)| name.starts_with("basiq_job") && name.ends_with("_total"))
+    {
         assert!(after.get(key).is_some_and(|later| later >= value), "{key:?} fell");
     }
     exporter.stop().await.unwrap();
@@ -58,7 +60,8 @@ async fn a_kill_costs_nothing_visible_and_a_lost_file_makes_nothing_old_new() {
     let exporter = world.start().await;
     exporter.stop().await.unwrap();
     let aside = std::fs::read_dir(world.folder.path()).unwrap();
-    let damaged = aside.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().contains("damaged"));
+    let damaged =
+        aside.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().contains("damaged"));
     assert_eq!(damaged.count(), 1);
 }
 

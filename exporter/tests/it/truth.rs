@@ -55,11 +55,13 @@ users:
 fn finished(truth: &Truth, born: Timestamp, queue_is_visible: bool) -> BTreeMap<(String, &'static str), f64> {
     let mut counts = BTreeMap::new();
     for connection in truth.users.iter().flat_map(|user| &user.connections) {
-        for job in connection.jobs.iter().filter(|job| !matches!(job.kind, JobKind::Report | JobKind::Statement)) {
+        for job in
+            connection.jobs.iter().filter(|job| !matches!(job.kind, JobKind::Report | JobKind::Statement))
+        {
             let ended = |failed: bool| {
-                job.tries.iter().any(|run| {
-                    run.failed.is_some() == failed && run.ended <= truth.now && run.ended > born
-                })
+                job.tries
+                    .iter()
+                    .any(|run| run.failed.is_some() == failed && run.ended <= truth.now && run.ended > born)
             };
             let was_queued = job.next_try.is_some() || job.left.is_some();
             if ended(true) && (queue_is_visible || !was_queued) {
@@ -76,7 +78,8 @@ fn finished(truth: &Truth, born: Timestamp, queue_is_visible: bool) -> BTreeMap<
 fn shown(samples: &Samples) -> BTreeMap<(String, &'static str), f64> {
     let mut counts = BTreeMap::new();
     for ((name, labels), value) in samples {
-        let of_connections = labels.get("method").is_some_and(|method| method == "web" || method == "openbanking");
+        let of_connections =
+            labels.get("method").is_some_and(|method| method == "web" || method == "openbanking");
         if name == "basiq_jobs_finished_total" && of_connections && *value > 0.0 {
             let outcome = if labels["outcome"] == "failed" { "failed" } else { "success" };
             *counts.entry((labels["institution"].clone(), outcome)).or_default() += value;
@@ -103,7 +106,8 @@ async fn plays(switches: Switches, faults: Vec<Fault>) {
         })
         .await;
     let of = |user: &str| world.sandbox.connection_ids(user)[0].clone();
-    let scenario = |user: &str, family: &str| label(&samples, family, &[("connection_id", &of(user))], "scenario");
+    let scenario =
+        |user: &str, family: &str| label(&samples, family, &[("connection_id", &of(user))], "scenario");
     let since = "basiq_connection_failing_since_timestamp_seconds";
     let ended = "basiq_connection_ended_timestamp_seconds";
     assert_eq!(scenario("stays-wrong", since).as_deref(), Some("account-locked"));
@@ -145,7 +149,8 @@ async fn and_under_each_value_of_the_switches_that_show_in_what_is_read() {
     for value in SourceLink::ALL {
         worlds.push(Switches { source_link: *value, ..Switches::default() });
     }
-    let running: Vec<_> = worlds.into_iter().map(|switches| tokio::spawn(plays(switches, Vec::new()))).collect();
+    let running: Vec<_> =
+        worlds.into_iter().map(|switches| tokio::spawn(plays(switches, Vec::new()))).collect();
     for world in running {
         world.await.unwrap();
     }
@@ -153,18 +158,11 @@ async fn and_under_each_value_of_the_switches_that_show_in_what_is_read() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn and_after_all_faults_at_once_for_the_whole_story() {
-    let fault = |kind, share| Fault {
-        route: None,
-        kind,
-        share,
-        from: None,
-        until: None,
-        times: None,
-    };
+    let fault = |kind, share| Fault { route: None, kind, share, from: None, until: None, times: None };
     let faults = vec![
-        fault(FaultKind::Status { status: 500, retry_after: None }, 0.1),
-        fault(FaultKind::Status { status: 503, retry_after: None }, 0.1),
-        fault(FaultKind::Status { status: 429, retry_after: Some(1) }, 0.02),
+        fault(FaultKind::Status { code: 500, retry_after: None }, 0.1),
+        fault(FaultKind::Status { code: 503, retry_after: None }, 0.1),
+        fault(FaultKind::Status { code: 429, retry_after: Some(1) }, 0.02),
         fault(FaultKind::Cut, 0.1),
         fault(FaultKind::Truncate, 0.1),
         fault(FaultKind::Malform, 0.1),

@@ -135,7 +135,10 @@ impl Running {
                 }
                 assert!(begun.elapsed() < Duration::from_secs(20), "not {what}: {samples:#?}");
             }
-            assert!(!self.task.is_finished() || begun.elapsed() < Duration::from_secs(20), "ended before {what}");
+            assert!(
+                !self.task.is_finished() || begun.elapsed() < Duration::from_secs(20),
+                "ended before {what}"
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
