@@ -26,9 +26,9 @@ pub(crate) const SLOW: usize = 8;
 /// A look under way for longer is slow, and holds no place of the quick ones. Real time.
 const QUICK: Duration = Duration::from_secs(2);
 /// Between two rounds of storing and showing. Real time.
-const ROUND: Duration = Duration::from_millis(250);
+const ROUND: Duration = Duration::from_millis(100);
 /// The pause after a failure of Basiq as a whole, doubled up to the second. Real time.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
 /// The pause after a look that failed for its own reasons, doubled up to the second. By the clock.
 const AGAIN: (Ms, Ms) = (60_000, 3_600_000);
 /// The source under which hinted users are kept.
@@ -47,6 +47,13 @@ pub(crate) enum Message {
     Hint(Hint, oneshot::Sender<()>),
 }
 
+/// A look that is under way.
+#[derive(Clone, Copy, Debug)]
+struct Looking {
+    since: Instant,
+    due: Ms,
+}
+
 /// The owner of the ledger.
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -58,7 +65,7 @@ pub(crate) struct Core {
     context: Context,
     pace: Pace,
     schedule: Schedule,
-    looking: HashMap<u32, Instant>,
+    looking: HashMap<u32, Looking>,
     concurrency: usize,
     looks: (mpsc::Sender<Message>, mpsc::Receiver<Message>),
     /// Looks that failed in a row, by user.
@@ -354,15 +361,15 @@ impl Core {
         }
         let now = self.now();
         while self.looking.len() < self.concurrency * SLOW
-            && self.looking.values().filter(|since| since.elapsed() < QUICK).count() < self.concurrency
+            && self.looking.values().filter(|look| look.since.elapsed() < QUICK).count() < self.concurrency
         {
-            let Some((place, need)) = self.schedule.next(now) else { return };
+            let Some((place, need, due)) = self.schedule.next(now) else { return };
             let Some(user) = self.ledger.user(place) else {
                 self.schedule.remove(place);
                 continue;
             };
             let plan = poll::plan(user, need, &self.pace, now);
-            self.looking.insert(place, Instant::now());
+            self.looking.insert(place, Looking { since: Instant::now(), due });
             let (client, clock, done) =
                 (self.client.clone(), self.context.clock.clone(), self.looks.0.clone());
             tokio::spawn(async move {
@@ -399,7 +406,8 @@ impl Core {
         let own = &self.metrics.own;
         own.set_up(now < self.up_until);
         own.users.set(i64::try_from(self.ledger.len()).unwrap_or(i64::MAX));
-        let oldest = self.schedule.next_due().map_or(now, |due| due.min(now));
+        let waiting = self.schedule.next_due().unwrap_or(now);
+        let oldest = self.looking.values().map(|look| look.due).fold(waiting.min(now), Ms::min);
         own.oldest_due.set(oldest as f64 / 1000.0);
         let status = self.client.status();
         own.quota_remaining.set(i64::try_from(status.remaining_today).unwrap_or(i64::MAX));

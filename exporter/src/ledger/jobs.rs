@@ -242,7 +242,7 @@ pub(super) fn is_attributable(job: &Job, user: &User) -> bool {
         (_, Kind::Statement | Kind::Report | Kind::Other) => true,
         (None, Kind::Connection) => !job.is_running(),
         (Some(id), Kind::Connection) => {
-            user.connection(id).is_some() || user.connections_listed > job.first_seen
+            user.connection(id).is_some() || user.connections_listed >= job.first_seen
         }
     }
 }

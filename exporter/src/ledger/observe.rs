@@ -195,6 +195,7 @@ impl Connection {
             if trouble.invalid_seen <= success || trouble.invalid_seen == 0 {
                 // At first sight nobody knows since when; what is not known to be new is not new.
                 let known = [seen.last_used, seen.created].into_iter().find(|at| *at != 0);
+                trouble.guessed = first;
                 trouble.invalid = if first { known.unwrap_or(1).min(discovered) } else { asked };
             }
             trouble.invalid_seen = asked;

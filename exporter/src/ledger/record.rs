@@ -184,6 +184,8 @@ pub struct Connection {
 pub struct Trouble {
     /// Since when its status is `invalid`, as far as is known.
     pub invalid: Ms,
+    /// That is a guess, since it was so when it was first listed.
+    pub guessed: bool,
     /// When a list that showed it `invalid` was last asked for.
     pub invalid_seen: Ms,
     /// Newest `connection.invalidated`.

@@ -91,7 +91,9 @@ impl<'a> Evidence<'a> {
             found.since = found.since.min(carried.since);
             found.last = found.last.max(carried.last);
         }
-        if let Some(since) = invalid {
+        // A guess gives way to what jobs say.
+        let guessed = trouble.is_some_and(|trouble| trouble.guessed) && found.since != Ms::MAX;
+        if let Some(since) = invalid.filter(|_| !guessed) {
             found.since = found.since.min(since);
         }
         (found.since != Ms::MAX).then_some(found)

@@ -98,7 +98,7 @@ pub fn plan(user: &User, need: Need, pace: &Pace, now: Ms) -> Plan {
     });
     let unknown = user.jobs.iter().any(|job| {
         let named = job.connection.as_ref();
-        named.is_some_and(|id| user.connection(id).is_none() && user.connections_listed <= job.first_seen)
+        named.is_some_and(|id| user.connection(id).is_none() && user.connections_listed < job.first_seen)
     });
     let named = user.jobs.iter().filter(|job| {
         let kept_back = job.is_queued() || job.is_running();

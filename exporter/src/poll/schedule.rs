@@ -74,8 +74,8 @@ impl Schedule {
         }
     }
 
-    /// Takes the most needed look that is due at `now`. [`Schedule::done`] must follow.
-    pub fn next(&mut self, now: Ms) -> Option<(u32, Need)> {
+    /// Takes the most needed look that is due at `now`: place, need, and when it was due. [`Schedule::done`] must follow.
+    pub fn next(&mut self, now: Ms) -> Option<(u32, Need, Ms)> {
         for need in NEEDS {
             self.skip_stale(need);
             let heap = &mut self.heaps[need as usize];
@@ -86,7 +86,7 @@ impl Schedule {
                 if let Some(Some(entry)) = self.entries.get_mut(place as usize) {
                     entry.looking = true;
                 }
-                return Some((place, need));
+                return Some((place, need, due));
             }
         }
         None
@@ -147,20 +147,20 @@ mod tests {
         schedule.set(3, Need::Hint, 90);
         assert_eq!(schedule.next_due(), Some(1));
         let taken: Vec<_> = std::iter::from_fn(|| schedule.next(10)).collect();
-        assert_eq!(taken, [(2, Need::Failing), (1, Need::Failing), (0, Need::Quiet)]);
-        assert_eq!(schedule.next(90), Some((3, Need::Hint)));
+        assert_eq!(taken, [(2, Need::Failing, 4), (1, Need::Failing, 5), (0, Need::Quiet, 1)]);
+        assert_eq!(schedule.next(90), Some((3, Need::Hint, 90)));
     }
 
     #[test]
     fn a_user_is_looked_at_once_at_a_time_and_again_if_asked_meanwhile() {
         let mut schedule = Schedule::default();
         schedule.set(0, Need::Quiet, 1);
-        assert_eq!(schedule.next(1), Some((0, Need::Quiet)));
+        assert_eq!(schedule.next(1), Some((0, Need::Quiet, 1)));
         schedule.hasten(0, Need::Hint, 2);
         assert_eq!(schedule.next(2), None);
         assert_eq!(schedule.due(2).count(), 1);
         schedule.done(0, Need::Quiet, 100);
-        assert_eq!(schedule.next(2), Some((0, Need::Hint)));
+        assert_eq!(schedule.next(2), Some((0, Need::Hint, 2)));
         schedule.done(0, Need::Quiet, 100);
         assert_eq!((schedule.next(99), schedule.next_due()), (None, Some(100)));
     }
@@ -172,7 +172,7 @@ mod tests {
         schedule.hasten(0, Need::Suspect, 9);
         assert_eq!(schedule.next_due(), Some(5));
         schedule.hasten(0, Need::Hint, 9);
-        assert_eq!(schedule.next(5), Some((0, Need::Hint)));
+        assert_eq!(schedule.next(5), Some((0, Need::Hint, 5)));
         schedule.remove(0);
         schedule.done(0, Need::Quiet, 6);
         assert_eq!((schedule.next(99), schedule.next_due()), (None, None));

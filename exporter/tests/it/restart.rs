@@ -1,7 +1,5 @@
 //! Kills, lost files, hints.
 
-use std::time::Duration;
-
 use basiq_exporter::Config;
 
 use crate::world::{World, label, one, sum};
@@ -24,16 +22,18 @@ const FINISHED: &str = "basiq_jobs_finished_total";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_costs_nothing_visible_and_a_lost_file_makes_nothing_old_new() {
-    let world = World::new(STORY, 1200.0).await;
+    let world = World::new(STORY).await;
     let exporter = world.start().await;
+    world.pass(&exporter, 15).await;
     let seen = |samples: &_| sum(samples, FINISHED, &[]) == 2.0;
     let before = exporter.until("both jobs counted", seen).await;
     assert_eq!(sum(&before, FINISHED, &[("outcome", "failed")]), 1.0);
     exporter.kill().await;
 
     // What happens meanwhile is counted afterwards, what was counted is not counted again.
-    world.sleep(Duration::from_secs(65 * 60)).await;
+    world.skip(65);
     let exporter = world.start().await;
+    world.pass(&exporter, 5).await;
     let after = exporter.until("the third job counted", |samples| sum(samples, FINISHED, &[]) == 3.0).await;
     let since = "basiq_connection_failing_since_timestamp_seconds";
     assert_eq!(sum(&before, since, &[]), sum(&after, since, &[]));
@@ -48,7 +48,7 @@ async fn a_kill_costs_nothing_visible_and_a_lost_file_makes_nothing_old_new() {
         let _ = std::fs::remove_file(world.path(name));
     }
     let exporter = world.start().await;
-    world.sleep(Duration::from_secs(10 * 60)).await;
+    world.pass(&exporter, 10).await;
     let rebuilt = exporter.samples().await;
     assert_eq!(sum(&rebuilt, FINISHED, &[]), 0.0);
     assert_eq!(sum(&rebuilt, since, &[]), sum(&after, since, &[]), "it still fails, since then");
@@ -67,7 +67,7 @@ async fn a_kill_costs_nothing_visible_and_a_lost_file_makes_nothing_old_new() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_exporter_on_the_same_file_says_so() {
-    let world = World::new(STORY, 60.0).await;
+    let world = World::new(STORY).await;
     let exporter = world.start().await;
     let (second, _) = world.start_unchecked(world.config(), &world.sandbox.api_key).await;
     let error = second.ended().await.unwrap_err();
@@ -87,7 +87,6 @@ users:
         failures: [{code: service-unavailable, from: -30m, until: never}]
         timeline: [{at: -20m, do: update}]
 "#,
-        60.0,
     )
     .await;
     world.write_users(&[]);

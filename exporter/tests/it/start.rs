@@ -6,7 +6,7 @@ const NOBODY: &str = "users: []\n";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_key_at_the_start_is_one_line() {
-    let world = World::new(NOBODY, 1.0).await;
+    let world = World::new(NOBODY).await;
     let (exporter, _) = world.start_unchecked(world.config(), "d3Jvbmc6a2V5").await;
     let error = exporter.ended().await.unwrap_err();
     assert_eq!((error.code(), error.to_string().lines().count()), (1, 1));
@@ -16,7 +16,7 @@ async fn a_wrong_key_at_the_start_is_one_line() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_basiq_that_is_not_there_is_one_line_that_names_the_setting() {
-    let world = World::new(NOBODY, 1.0).await;
+    let world = World::new(NOBODY).await;
     let mut config = world.config();
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     config.basiq.url = format!("http://{nobody}");
@@ -28,7 +28,7 @@ async fn a_basiq_that_is_not_there_is_one_line_that_names_the_setting() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn settings_that_cannot_work_are_refused_with_their_key() {
-    let world = World::new(NOBODY, 1.0).await;
+    let world = World::new(NOBODY).await;
     let mut config = world.config();
     config.poll.pass = daemon::config::Duration(std::time::Duration::ZERO);
     config.basiq.quota.per_second = 0.0;

@@ -4,12 +4,13 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration}
 
 use basiq_exporter::{Config, Exporter};
 use basiq_sandbox::{Handle, Sandbox, SandboxConfig, Scenario};
-use daemon::{Clock, Context, Fatal, Secret, Timestamp};
+use daemon::{Clock, Context, Fatal, Hand, Secret, Timestamp};
 use tokio::{net::TcpListener, task::JoinHandle};
 
-/// A sandbox and a folder, on one fast clock.
+/// A sandbox and a folder, on one clock that is moved by hand.
 pub(crate) struct World {
     pub(crate) clock: Clock,
+    hand: Hand,
     pub(crate) sandbox: Handle,
     pub(crate) folder: tempfile::TempDir,
 }
@@ -25,9 +26,9 @@ pub(crate) struct Running {
 pub(crate) type Samples = BTreeMap<(String, BTreeMap<String, String>), f64>;
 
 impl World {
-    pub(crate) async fn new(scenario: &str, speed: f64) -> Self {
+    pub(crate) async fn new(scenario: &str) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let clock = Clock::scaled(Timestamp::now(), speed);
+        let (clock, hand) = Clock::manual(Timestamp::from_second(1_795_348_800).unwrap());
         let sandbox = Sandbox::start(SandboxConfig {
             clock: clock.clone(),
             scenario: Scenario::from_yaml(scenario).unwrap(),
@@ -36,14 +37,14 @@ impl World {
         .await
         .unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let world = Self { clock, sandbox, folder };
+        let world = Self { clock, hand, sandbox, folder };
         world.write_users(&world.sandbox.user_ids());
         world
     }
 
     pub(crate) fn write_users(&self, ids: &[String]) {
-        let targets: String = ids.iter().map(|id| format!("    - {id}\n")).collect();
-        std::fs::write(self.path("users.yml"), format!("- targets:\n{targets}")).unwrap();
+        let groups = serde_json::json!([{ "targets": ids, "labels": { "external_id": "7" } }]);
+        std::fs::write(self.path("users.yml"), groups.to_string()).unwrap();
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -53,7 +54,7 @@ impl World {
     pub(crate) fn config(&self) -> Config {
         let folder = self.folder.path().display();
         let text = format!(
-            "basiq: {{url: '{}', quota: {{per_second: 50, burst: 100}}}}\n\
+            "basiq: {{url: '{}', quota: {{per_second: 50, burst: 10000}}}}\n\
              discovery: {{file: [{{paths: ['{folder}/users.yml']}}]}}\n\
              store: {{path: '{folder}/ledger.db'}}\n\
              poll: {{pass: 2m, connections: 10m}}\n",
@@ -81,8 +82,28 @@ impl World {
         (Running { address, context, task }, address)
     }
 
-    pub(crate) async fn sleep(&self, duration: Duration) {
-        self.clock.sleep(duration).await;
+    /// Lets time pass in steps of ten minutes; after each, waits until the exporter has looked at all that is due, as
+    /// far as it can.
+    pub(crate) async fn pass(&self, exporter: &Running, minutes: u64) {
+        for _ in 0..minutes.div_ceil(10) {
+            self.hand.advance(Duration::from_secs(600));
+            let now = self.clock.now().as_millisecond() as f64 / 1000.0;
+            for _ in 0..100 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                let page = exporter.page("/metrics").await;
+                let oldest = page
+                    .lines()
+                    .find_map(|line| line.strip_prefix("basiq_exporter_oldest_due_poll_timestamp_seconds "));
+                if oldest.and_then(|value| value.parse::<f64>().ok()).is_some_and(|oldest| oldest >= now) {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Lets time pass while nobody looks.
+    pub(crate) fn skip(&self, minutes: u64) {
+        self.hand.advance(Duration::from_secs(minutes * 60));
     }
 }
 
@@ -133,7 +154,7 @@ impl Running {
                 if holds(&samples) {
                     return samples;
                 }
-                assert!(begun.elapsed() < Duration::from_secs(20), "not {what}: {samples:#?}");
+                assert!(begun.elapsed() < Duration::from_secs(20), "not {what}: {}", brief(&samples));
             }
             assert!(
                 !self.task.is_finished() || begun.elapsed() < Duration::from_secs(20),
@@ -182,4 +203,11 @@ pub(crate) fn label(samples: &Samples, name: &str, labels: &[(&str, &str)], want
     let label = found.next()?.1.get(wanted).cloned();
     assert!(found.next().is_none(), "{name} {labels:?} is there twice");
     label
+}
+
+/// The samples that are not 0, one a line.
+fn brief(samples: &Samples) -> String {
+    let telling = |name: &str| !name.contains("bucket") && !name.starts_with("basiq_connector");
+    let lines = samples.iter().filter(|((name, _), value)| **value != 0.0 && telling(name));
+    lines.map(|((name, labels), value)| format!("\n{name}{labels:?} {value}")).collect()
 }
