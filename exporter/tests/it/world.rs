@@ -88,8 +88,8 @@ impl World {
         for _ in 0..minutes.div_ceil(10) {
             self.hand.advance(Duration::from_secs(600));
             let now = self.clock.now().as_millisecond() as f64 / 1000.0;
-            for _ in 0..100 {
-                tokio::time::sleep(Duration::from_millis(20)).await;
+            for _ in 0..20 {
+                tokio::time::sleep(Duration::from_millis(100)).await;
                 let page = exporter.page("/metrics").await;
                 let oldest = page
                     .lines()
@@ -144,7 +144,7 @@ impl Running {
         all
     }
 
-    /// Waits up to 20 s for the pages to say something.
+    /// Waits up to a minute for the pages to say something.
     pub(crate) async fn until(&self, what: &str, holds: impl Fn(&Samples) -> bool) -> Samples {
         let begun = std::time::Instant::now();
         loop {
@@ -154,13 +154,13 @@ impl Running {
                 if holds(&samples) {
                     return samples;
                 }
-                assert!(begun.elapsed() < Duration::from_secs(20), "not {what}: {}", brief(&samples));
+                assert!(begun.elapsed() < Duration::from_secs(60), "not {what}: {}", brief(&samples));
             }
             assert!(
-                !self.task.is_finished() || begun.elapsed() < Duration::from_secs(20),
+                !self.task.is_finished() || begun.elapsed() < Duration::from_secs(60),
                 "ended before {what}"
             );
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(150)).await;
         }
     }
 
