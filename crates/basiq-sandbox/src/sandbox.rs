@@ -128,6 +128,11 @@ impl Handle {
         self.app.world.numbers(0).map(|number| truth::user_id(&self.app, &told, ids, number)).collect()
     }
 
+    /// The id of the generated user of this number, from 0.
+    pub fn user_id_at(&self, number: usize) -> Option<String> {
+        self.app.world.generated_id(u32::try_from(number).ok()?)
+    }
+
     /// The id of the user of this name in the scenario.
     pub fn user_id(&self, name: &str) -> Option<String> {
         let number = self.app.world.find_user(name)?;

@@ -48,7 +48,7 @@ struct Held {
     next: u32,
 }
 
-/// The user number that an id names, if it names one.
+/// A job, and whose it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct JobRef {
     pub(crate) user: u32,
@@ -113,15 +113,14 @@ impl World {
 
     /// The number of the user with this id, or this name in the scenario.
     pub(crate) fn find_user(&self, id_or_name: &str) -> Option<u32> {
-        let held = self.held();
-        if let Some(index) = held.by_id.get(id_or_name).or_else(|| held.by_name.get(id_or_name)) {
-            return Some(*index);
-        }
-        drop(held);
-        match self.env().ids.read(id_or_name) {
-            Some(Id::User { user }) => Some(user),
-            _ => None,
-        }
+        let named = self.held().by_name.get(id_or_name).copied();
+        named.or_else(|| self.user_number(id_or_name))
+    }
+
+    /// The id of a generated user.
+    pub(crate) fn generated_id(&self, number: u32) -> Option<String> {
+        let env = self.env();
+        (number < env.population.users).then(|| env.ids.write(Id::User { user: POPULATION + number }))
     }
 
     /// The number of the user with this id.
