@@ -2,14 +2,16 @@
 //! binaries as processes, on one clock, against a sandbox of Basiq.
 //!
 //! [`house`] starts and stops processes · [`settings`] writes their configuration · [`plot`] says who
-//! fails how and when, and what must come of it · [`mailbox`] reads what was sent · [`tale`] tells it
-//! and collects the proofs.
+//! fails how and when, and what must come of it · [`play`] plays it · [`mailbox`] reads what was sent,
+//! [`truth`] what really happened · [`tale`] tells it and collects the proofs · [`live`] watches the real
+//! Basiq instead · [`real`] starts real servers for tests.
 
 pub mod house;
 pub mod live;
 pub mod mailbox;
 pub mod play;
 pub mod plot;
+pub mod real;
 pub mod settings;
 pub mod tale;
 pub mod truth;

@@ -1,5 +1,4 @@
 //! Doubles that other topics talk to.
 
-pub(crate) mod real;
 pub(crate) mod relay;
 pub(crate) mod web;

@@ -2,4 +2,5 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test whose stage cannot be set ends here")]
 
+mod real_parts;
 mod refusals;

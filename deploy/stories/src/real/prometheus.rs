@@ -1,0 +1,72 @@
+//! A real Prometheus that scrapes an exporter, evaluates rule files and sends its alerts to an alerter.
+
+use std::{
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use anyhow::Result;
+
+use super::{free_port, program};
+
+/// A running Prometheus; killed when dropped.
+#[derive(Debug)]
+pub struct Prometheus {
+    child: Child,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        // Whatever became of the test.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Prometheus {
+    /// Starts one that keeps everything under `folder`, scrapes and evaluates each second, and shows the
+    /// token in `token_file` to the alerter; `None` where it is not installed.
+    ///
+    /// # Errors
+    /// It could not be set up.
+    pub fn start(
+        folder: &Path,
+        exporter: SocketAddr,
+        rules: &Path,
+        alerter: SocketAddr,
+        token_file: &Path,
+    ) -> Result<Option<Self>> {
+        let Some(prometheus) = program("prometheus", "prometheus") else { return Ok(None) };
+        let config = format!(
+            "global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}\n\
+             rule_files: ['{rules}']\n\
+             scrape_configs:\n\
+             - {{job_name: basiq-exporter, static_configs: [{{targets: ['{exporter}']}}]}}\n\
+             - {{job_name: basiq-connections, metrics_path: /metrics/connections, static_configs: [{{targets: ['{exporter}']}}]}}\n\
+             alerting:\n\
+             \x20 alertmanagers:\n\
+             \x20 - authorization: {{credentials_file: '{token}'}}\n\
+             \x20   static_configs: [{{targets: ['{alerter}']}}]\n",
+            rules = rules.display(),
+            token = token_file.display(),
+        );
+        let file = folder.join("prometheus.yml");
+        std::fs::write(&file, config)?;
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
+        let log = std::fs::File::create(folder.join("prometheus.log"))?;
+        let child = Command::new(prometheus)
+            .arg(format!("--config.file={}", file.display()))
+            .arg(format!("--storage.tsdb.path={}", folder.join("prometheus").display()))
+            .arg(format!("--web.listen-address={address}"))
+            // The first notification after a start may be dropped: the next then comes soon.
+            .arg("--rules.alert.resend-delay=5s")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()?;
+        Ok(Some(Self { child, address }))
+    }
+}
