@@ -11,10 +11,12 @@ use daemon::{Clock, Fatal};
 
 use crate::{
     app,
+    channels::message::TEMPLATES,
     config::Config,
     demand::Action,
     incidents::{Incident, Status},
     plan::{Command, Pause},
+    rules,
     store::{Effect, EffectFilter, EffectState, IncidentFilter, Store},
 };
 
@@ -25,6 +27,9 @@ pub enum Tool {
     /// Say whether settings or rules could be used.
     #[command(subcommand)]
     Check(Check),
+    /// Try out rules.
+    #[command(subcommand)]
+    Test(Test),
     /// What was planned, and how far it has come.
     #[command(subcommand)]
     Outbox(OutboxTool),
@@ -53,6 +58,23 @@ pub enum Tool {
 pub enum Check {
     /// Read the configuration, and all that it names, without running.
     Config,
+    /// Read rule files as they would be loaded.
+    Rules {
+        /// The files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+}
+
+/// `test`.
+#[derive(Debug, Subcommand)]
+pub enum Test {
+    /// Run unit tests of rules, files in promtool's format.
+    Rules {
+        /// The files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
 }
 
 /// `outbox`.
@@ -189,9 +211,18 @@ fn state(text: &str) -> Result<EffectState, String> {
 /// # Errors
 /// The store cannot be opened or read, or there is nothing of that name.
 pub async fn run(tool: Tool, config: &Config, file: Option<&Path>, clock: &Clock) -> Result<(), Fatal> {
-    if let Tool::Check(Check::Config) = tool {
-        app::check(config, file, clock)?;
-        return print("the configuration can be used\n");
+    match &tool {
+        Tool::Check(Check::Config) => {
+            app::check(config, file, clock)?;
+            return print("the configuration can be used\n");
+        }
+        Tool::Check(Check::Rules { files }) => {
+            return of_rules(|out| rules::tool::check(files, &TEMPLATES, out), "a rule file was refused");
+        }
+        Tool::Test(Test::Rules { files }) => {
+            return of_rules(|out| rules::tool::test(files, out), "a test failed");
+        }
+        _ => {}
     }
     let path = daemon::config::relative_to(file, &config.store.sqlite.path);
     if !path.exists() {
@@ -211,7 +242,7 @@ fn no_store(path: &PathBuf) -> Fatal {
 
 async fn answer(tool: Tool, store: &dyn Store, clock: &Clock) -> Result<String, Fatal> {
     let ask = match tool {
-        Tool::Check(Check::Config) => return Ok(String::new()),
+        Tool::Check(_) | Tool::Test(_) => return Ok(String::new()),
         Tool::Outbox(tool) => return outbox(tool, store).await,
         Tool::Incidents(tool) => return incidents(tool, store).await,
         Tool::Pause(what) => Command::Pause(what.into()),
@@ -340,6 +371,14 @@ fn line(effect: &Effect) -> String {
 
 fn as_json<T: serde::Serialize>(value: &T) -> Result<String, Fatal> {
     serde_json::to_string_pretty(value).map(|text| text + "\n").map_err(Fatal::running)
+}
+
+/// Prints what a tool for rules says; what it finds wrong is the end of the command.
+fn of_rules(tool: impl FnOnce(&mut Vec<u8>) -> std::io::Result<bool>, wrong: &str) -> Result<(), Fatal> {
+    let mut said = Vec::new();
+    let good = tool(&mut said).map_err(Fatal::running)?;
+    print(&String::from_utf8_lossy(&said))?;
+    if good { Ok(()) } else { Err(Fatal::running(format!("{wrong}; see above"))) }
 }
 
 fn print(text: &str) -> Result<(), Fatal> {

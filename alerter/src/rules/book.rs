@@ -43,6 +43,11 @@ pub struct Changes {
 }
 
 impl Changes {
+    /// Whether there is nothing to report.
+    pub fn is_empty(&self) -> bool {
+        self.firing.is_empty() && self.ended.is_empty() && self.state.is_empty()
+    }
+
     /// Adds what happened later. Of each state row the last body counts, and what fires again has not ended.
     pub fn then(&mut self, later: Self) {
         let again: HashSet<_> =

@@ -97,7 +97,7 @@ impl Source for Embedded {
     }
 
     async fn run(self: Box<Self>, run: Run) {
-        let Run { stop, reports, state, mut looks, mut reloads } = run;
+        let Run { clock: _, stop, reports, state, mut looks, mut reloads } = run;
         let mut engine = Engine::new(Book::new(self.name.clone(), self.set.clone()));
         let mut pending = engine.book_mut().restore(state.iter().map(|(key, body)| (&**key, &**body)));
         drop(state);

@@ -5,6 +5,7 @@
 //! not compile. Sources may be mixed; each has a name, under which its state is kept.
 
 mod embedded;
+mod push;
 mod send;
 
 use std::{
@@ -20,6 +21,7 @@ use serde::Deserialize;
 use tokio::sync::{mpsc, watch};
 
 pub use embedded::EmbeddedConfig;
+pub use push::PushConfig;
 pub(crate) use send::Sender;
 
 use crate::{
@@ -33,11 +35,13 @@ use crate::{
 pub struct SourcesConfig {
     /// Rules evaluated here, over what the exporters show.
     pub embedded: Vec<EmbeddedConfig>,
+    /// Alerts that a Prometheus or an Alertmanager sends here; off unless it is set.
+    pub push: Option<PushConfig>,
 }
 
 impl Default for SourcesConfig {
     fn default() -> Self {
-        Self { embedded: vec![EmbeddedConfig::default()] }
+        Self { embedded: vec![EmbeddedConfig::default()], push: None }
     }
 }
 
@@ -46,6 +50,7 @@ pub type Row = (String, Vec<u8>);
 
 /// What a source is run with.
 pub(crate) struct Run {
+    pub(crate) clock: Clock,
     pub(crate) stop: CancellationToken,
     pub(crate) reports: Sender,
     /// What the store kept of it.
@@ -83,9 +88,10 @@ pub(crate) struct Make<'a> {
 
 impl SourcesConfig {
     fn sources(&self, make: &Make<'_>) -> Vec<Result<Box<dyn Source>, Fatal>> {
-        let Self { embedded } = self;
+        let Self { embedded, push } = self;
         let mut sources = Vec::new();
         sources.extend(embedded.iter().map(|config| embedded::make(config, make)));
+        sources.extend(push.iter().map(|config| push::make(config, make)));
         sources
     }
 
@@ -177,6 +183,7 @@ impl Sources {
         let runs = self.sources.into_iter().map(|source| {
             let name = source.name().clone();
             source.run(Run {
+                clock: clock.clone(),
                 stop: stop.clone(),
                 reports: Sender::new(name.clone(), reports.clone()),
                 state: state.remove(&name).unwrap_or_default(),

@@ -13,5 +13,6 @@ mod s6_refresh;
 mod s7_tickets;
 mod s8_switches;
 mod smtp;
+mod sources;
 mod support;
 mod world;

@@ -1,6 +1,6 @@
 //! `rules/`: what is shipped can be loaded, passes its tests, and has its pages.
 
-use std::{collections::BTreeSet, path::PathBuf, process::ExitCode};
+use std::{collections::BTreeSet, path::PathBuf};
 
 use basiq_alerter::{
     channels::message::TEMPLATES,
@@ -22,18 +22,18 @@ fn yaml(folder: &str) -> Vec<PathBuf> {
 #[test]
 fn all_rules_can_be_loaded() {
     let mut said = Vec::new();
-    let code = tool::check(&yaml("rules"), &TEMPLATES, &mut said).unwrap();
+    let passed = tool::check(&yaml("rules"), &TEMPLATES, &mut said).unwrap();
     let said = String::from_utf8(said).unwrap();
-    assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::SUCCESS), "{said}");
+    assert!(passed, "{said}");
     assert!(!said.contains("note:"), "{said}");
 }
 
 #[test]
 fn all_tests_of_rules_pass_here() {
     let mut said = Vec::new();
-    let code = tool::test(&yaml("rules/tests"), &mut said).unwrap();
+    let passed = tool::test(&yaml("rules/tests"), &mut said).unwrap();
     let said = String::from_utf8(said).unwrap();
-    assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::SUCCESS), "{said}");
+    assert!(passed, "{said}");
 }
 
 #[test]

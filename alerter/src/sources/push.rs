@@ -1,0 +1,220 @@
+//! Alerts that are sent here: by a Prometheus as if this were its Alertmanager, or by an Alertmanager's webhook.
+//!
+//! - `POST /api/v2/alerts`: what Prometheus sends (`alerting.alertmanagers` in its configuration).
+//! - `POST /api/v2/webhook`: what Alertmanager sends (`webhook_configs`, version 4).
+//!
+//! Both ask for the source's token or password. An answer of 2xx means that what was sent is durable. Alerts
+//! without a label `action` ask for nothing and are passed over; one that cannot be used is named in the answer
+//! (400) and does not keep the others of its batch from being taken.
+
+mod alert;
+mod book;
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use base64::Engine as _;
+use daemon::{Clock, Fatal, Secret, Timestamp, config};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::sync::{Mutex, Notify};
+
+use super::{Make, Run, Sender, Source};
+use crate::rules::Changes;
+use alert::Received;
+use book::Pushed;
+
+/// Larger than any batch of Prometheus (64 alerts) or group of an Alertmanager.
+const MAX_BODY: usize = 16 << 20;
+/// Until a report that could not be committed is made again, in real time.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Takes alerts that others evaluate. Off unless it is configured with a token or a password.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PushConfig {
+    /// The name under which its state is kept.
+    pub name: String,
+    /// The file with the token that senders show.
+    pub bearer_token_file: Option<PathBuf>,
+    /// The name that senders log in with, if not by token.
+    pub username: Option<String>,
+    /// The file with their password.
+    pub password_file: Option<PathBuf>,
+}
+
+impl Default for PushConfig {
+    fn default() -> Self {
+        Self { name: "push".to_owned(), bearer_token_file: None, username: None, password_file: None }
+    }
+}
+
+pub(super) fn make(settings: &PushConfig, make: &Make<'_>) -> Result<Box<dyn Source>, Fatal> {
+    let secret = |key: &str, path: &PathBuf| {
+        config::secret_from(&format!("sources.push.{key}"), &config::relative_to(make.file, path))
+    };
+    let PushConfig { name, bearer_token_file, username, password_file } = settings;
+    let login = match (bearer_token_file, username, password_file) {
+        (Some(token), None, None) => {
+            Secret::new(format!("Bearer {}", secret("bearer_token_file", token)?.expose()))
+        }
+        (None, Some(user), Some(password)) => {
+            let pair = format!("{user}:{}", secret("password_file", password)?.expose());
+            Secret::new(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair)))
+        }
+        _ => {
+            return Err(Fatal::settings(
+                "sources.push: set bearer_token_file, or username and password_file; nobody may send alerts without",
+            ));
+        }
+    };
+    let shared =
+        Shared { login, templates: make.templates.clone(), live: Mutex::new(None), changed: Notify::new() };
+    Ok(Box::new(Push { name: name.as_str().into(), shared: Arc::new(shared) }))
+}
+
+struct Push {
+    name: Arc<str>,
+    shared: Arc<Shared>,
+}
+
+/// What the handlers and the task that ends alerts share.
+struct Shared {
+    /// What the header `Authorization` must be.
+    login: Secret,
+    templates: Arc<[String]>,
+    /// There once the source runs. Held while a report is committed: one batch after the other.
+    live: Mutex<Option<Live>>,
+    changed: Notify,
+}
+
+struct Live {
+    clock: Clock,
+    reports: Sender,
+    pushed: Pushed,
+}
+
+#[async_trait]
+impl Source for Push {
+    fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    fn router(&mut self) -> Option<Router> {
+        let router = Router::new()
+            .route("/api/v2/alerts", post(prometheus))
+            .route("/api/v2/webhook", post(alertmanager))
+            .layer(DefaultBodyLimit::max(MAX_BODY))
+            .with_state(self.shared.clone());
+        Some(router)
+    }
+
+    async fn run(self: Box<Self>, run: Run) {
+        let Run { clock, stop, reports, state, .. } = run;
+        let templates = self.shared.templates.clone();
+        let (pushed, mut changes) = Pushed::restore(self.name.clone(), templates, &state);
+        changes.firing = pushed.firing();
+        if !reports.send(clock.now(), changes).await && stop.is_cancelled() {
+            return;
+        }
+        *self.shared.live.lock().await = Some(Live { clock: clock.clone(), reports, pushed });
+        loop {
+            let next = {
+                let mut live = self.shared.live.lock().await;
+                let Some(Live { pushed, reports, .. }) = live.as_mut() else { return };
+                let now = clock.now();
+                if commit(pushed, reports, now, |pushed| (pushed.expire(now), ())).await.is_err() {
+                    tokio::time::sleep(AGAIN).await;
+                }
+                pushed.next_due()
+            };
+            let due = async {
+                match next {
+                    Some(due) => clock.sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.shared.changed.notified() => {}
+                () = due => {}
+            }
+        }
+    }
+}
+
+/// Makes a change durable, or takes it back.
+async fn commit<T>(
+    pushed: &mut Pushed,
+    reports: &Sender,
+    now: Timestamp,
+    change: impl FnOnce(&mut Pushed) -> (Changes, T),
+) -> Result<T, ()> {
+    let (changes, more) = change(pushed);
+    if changes.is_empty() || reports.send(now, changes).await {
+        pushed.keep();
+        return Ok(more);
+    }
+    pushed.take_back();
+    Err(())
+}
+
+async fn prometheus(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
+    shared.take(&headers, || alert::of_prometheus(&body)).await
+}
+
+async fn alertmanager(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
+    shared.take(&headers, || alert::of_alertmanager(&body)).await
+}
+
+fn answer(status: StatusCode, errors: &[String]) -> Response {
+    (status, Json(json!({ "errors": errors }))).into_response()
+}
+
+impl Shared {
+    fn admits(&self, headers: &HeaderMap) -> bool {
+        let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        shown.is_some_and(|shown| Secret::new(shown) == self.login)
+    }
+
+    async fn take(
+        &self,
+        headers: &HeaderMap,
+        read: impl FnOnce() -> Result<Vec<Result<Received, String>>, String>,
+    ) -> Response {
+        if !self.admits(headers) {
+            let ask = [(header::WWW_AUTHENTICATE, "Bearer, Basic realm=\"alerts\"")];
+            return (StatusCode::UNAUTHORIZED, ask).into_response();
+        }
+        let received = match read() {
+            Ok(received) => received,
+            Err(reason) => return answer(StatusCode::BAD_REQUEST, &[reason]),
+        };
+        let mut live = self.live.lock().await;
+        let Some(Live { clock, reports, pushed }) = live.as_mut() else {
+            return answer(StatusCode::SERVICE_UNAVAILABLE, &["starting; send it again".to_owned()]);
+        };
+        let now = clock.now();
+        let Ok(errors) = commit(pushed, reports, now, |pushed| pushed.receive(received, now)).await else {
+            let reason = "it could not be stored; send it again".to_owned();
+            return answer(StatusCode::SERVICE_UNAVAILABLE, &[reason]);
+        };
+        drop(live);
+        self.changed.notify_one();
+        match &*errors {
+            [] => StatusCode::OK.into_response(),
+            errors => answer(StatusCode::BAD_REQUEST, errors),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! Bodies are those that a real Prometheus 2.42 and Alertmanager 0.25 sent, with labels of ours.
+
+use std::collections::BTreeMap;
+
+use daemon::Timestamp;
+
+use super::{
+    alert::{Received, of_alertmanager, of_prometheus},
+    book::Pushed,
+};
+use crate::{demand::Action, sources::Row};
+
+const FIRING: &str = r#"[{"annotations":{"summary":"s","template":"locked","settle":"15m"},"endsAt":"2026-11-22T11:33:59.591Z","startsAt":"2026-11-22T11:33:33.591Z","generatorURL":"http://127.0.0.1:19090/graph?g0.expr=vector%281%29\u0026g0.tab=1","labels":{"action":"notify-user","alertname":"Locked","cluster":"loop","connection_id":"c1","user_id":"u1"}}]"#;
+const RESOLVED_AT: &str = "2026-11-22T11:33:49.591Z";
+
+fn at(text: &str) -> Timestamp {
+    format!("2026-11-22T{text}Z").parse().unwrap()
+}
+
+fn empty() -> Pushed {
+    Pushed::restore("push".into(), ["locked".to_owned()].into(), &[]).0
+}
+
+fn firing() -> Vec<Result<Received, String>> {
+    of_prometheus(FIRING.as_bytes()).unwrap()
+}
+
+fn resolved() -> Vec<Result<Received, String>> {
+    of_prometheus(FIRING.replace("2026-11-22T11:33:59.591Z", RESOLVED_AT).as_bytes()).unwrap()
+}
+
+#[test]
+fn an_alert_is_told_once_however_often_it_is_sent_and_ends_when_resolved() {
+    let mut pushed = empty();
+    let (changes, errors) = pushed.receive(firing(), at("11:33:34"));
+    assert!(errors.is_empty());
+    let [demand] = &*changes.firing else { panic!("{changes:?}") };
+    assert_eq!(
+        (demand.action, &*demand.rule, demand.template.as_deref()),
+        (Action::NotifyUser, "Locked", Some("locked"))
+    );
+    assert_eq!(demand.numbers.settle, Some(std::time::Duration::from_secs(900)));
+    assert_eq!(demand.starts_at, at("11:33:33.591"));
+    let (changes, _) = pushed.receive(firing(), at("11:33:39"));
+    assert!(changes.firing.is_empty() && changes.ended.is_empty());
+    let (changes, _) = pushed.receive(resolved(), at("11:33:50"));
+    assert_eq!((changes.firing.len(), changes.ended.len()), (0, 1));
+    let (changes, _) = pushed.receive(resolved(), at("11:33:55"));
+    assert!(changes.ended.is_empty(), "an end is sent again for 15 minutes");
+    let (changes, _) = pushed.receive(firing(), at("11:33:56"));
+    assert!(changes.firing.is_empty(), "a batch from before the end came late");
+    let again = FIRING.replace("11:33:33", "11:35:00").replace("11:33:59", "11:36:00");
+    let (changes, _) = pushed.receive(of_prometheus(again.as_bytes()).unwrap(), at("11:35:01"));
+    assert_eq!(changes.firing.len(), 1);
+}
+
+#[test]
+fn silence_ends_what_has_a_connection_and_nothing_else() {
+    let other = FIRING.replace("connection_id", "connector_id");
+    let mut pushed = empty();
+    pushed.receive(firing(), at("11:33:34"));
+    pushed.receive(of_prometheus(other.as_bytes()).unwrap(), at("11:33:34"));
+    assert_eq!(pushed.next_due(), Some(at("11:33:59.591")));
+    assert!(pushed.expire(at("11:33:59")).ended.is_empty());
+    let changes = pushed.expire(at("11:34:00"));
+    assert_eq!(changes.ended.len(), 1);
+    assert_eq!(changes.ended[0].labels["connection_id"], "c1");
+    assert_eq!(pushed.firing().len(), 1);
+    assert_eq!(pushed.next_due(), Some(at("12:34:00")));
+    let changes = pushed.expire(at("12:34:01"));
+    assert_eq!(changes.state.len(), 1, "an hour later the end is forgotten");
+    assert_eq!(pushed.firing().len(), 1);
+}
+
+#[test]
+fn one_bad_alert_does_not_lose_the_others() {
+    let bad = FIRING.trim_start_matches('[').trim_end_matches(']').replace("notify-user", "mail");
+    let none = bad.replace(r#""action":"mail","#, "");
+    let body = format!("[{bad},{none},{{}},{}", &FIRING[1..]);
+    let (changes, errors) = empty().receive(of_prometheus(body.as_bytes()).unwrap(), at("11:33:34"));
+    assert_eq!(changes.firing.len(), 1);
+    assert_eq!(errors.len(), 2, "{errors:?}");
+    assert!(errors[0].starts_with("alert 0: action: there is no such action"), "{errors:?}");
+    assert!(errors[1].starts_with("alert 2: "), "{errors:?}");
+    assert!(of_prometheus(b"{}").is_err());
+}
+
+#[test]
+fn alertmanagers_webhook_says_itself_what_is_resolved() {
+    let alert = FIRING
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .replace("2026-11-22T11:33:59.591Z", "0001-01-01T00:00:00Z");
+    let body = |status: &str| {
+        let alert = alert.replacen('{', &format!("{{\"status\":\"{status}\","), 1);
+        format!(
+            r#"{{"receiver":"both","status":"{status}","alerts":[{alert}],"version":"4","truncatedAlerts":0}}"#
+        )
+    };
+    let mut pushed = empty();
+    let (changes, _) = pushed.receive(of_alertmanager(body("firing").as_bytes()).unwrap(), at("11:33:34"));
+    assert_eq!(changes.firing.len(), 1);
+    assert_eq!(pushed.next_due(), None, "it will be said when it ends");
+    let (changes, _) = pushed.receive(of_alertmanager(body("resolved").as_bytes()).unwrap(), at("12:00:00"));
+    assert_eq!(changes.ended.len(), 1);
+    assert!(
+        of_alertmanager(body("firing").replace(r#""version":"4""#, r#""version":"3""#).as_bytes()).is_err()
+    );
+}
+
+#[test]
+fn state_rows_bring_it_back() {
+    let mut pushed = empty();
+    let (changes, _) = pushed.receive(firing(), at("11:33:34"));
+    pushed.keep();
+    let rows: Vec<Row> = changes.state.into_iter().map(|row| (row.key, row.body.unwrap())).collect();
+    let (back, changes) = Pushed::restore("push".into(), ["locked".to_owned()].into(), &rows);
+    assert!(changes.state.is_empty());
+    assert_eq!(back.firing(), pushed.firing());
+    let (_, changes) = Pushed::restore("push".into(), [].into(), &[("zz".to_owned(), Vec::new())]);
+    assert_eq!(changes.state.len(), 1);
+}
+
+#[test]
+fn what_could_not_be_stored_is_news_when_it_is_sent_again() {
+    let mut pushed = empty();
+    assert_eq!(pushed.receive(firing(), at("11:33:34")).0.firing.len(), 1);
+    pushed.take_back();
+    assert_eq!((pushed.firing().len(), pushed.next_due()), (0, None));
+    assert_eq!(pushed.receive(firing(), at("11:33:39")).0.firing.len(), 1);
+    pushed.keep();
+    assert_eq!(pushed.receive(resolved(), at("11:33:50")).0.ended.len(), 1);
+    pushed.take_back();
+    assert_eq!((pushed.firing().len(), pushed.next_due()), (1, Some(at("11:33:59.591"))));
+}
+
+#[test]
+fn what_is_too_large_is_refused() {
+    let many: BTreeMap<String, String> = (0..65).map(|n| (format!("l{n}"), "x".to_owned())).collect();
+    let body = serde_json::json!([{ "labels": many }, { "labels": { "a": "x".repeat(3000) } }]);
+    let read = of_prometheus(body.to_string().as_bytes()).unwrap();
+    assert!(read.iter().all(Result::is_err), "{read:?}");
+}
