@@ -75,8 +75,9 @@ functions! {
     "ne" 2, 2 => |a, _| Ok(Value::Bool(order(&a[0], &a[1], true)? != Some(std::cmp::Ordering::Equal)));
     "lt" 2, 2 => |a, _| Ok(Value::Bool(order(&a[0], &a[1], false)?.is_some_and(|o| o.is_lt())));
     "le" 2, 2 => |a, _| Ok(Value::Bool(order(&a[0], &a[1], false)?.is_some_and(|o| o.is_le())));
-    "gt" 2, 2 => |a, _| Ok(Value::Bool(order(&a[0], &a[1], false)?.is_some_and(|o| o.is_gt())));
-    "ge" 2, 2 => |a, _| Ok(Value::Bool(order(&a[0], &a[1], false)?.is_some_and(|o| o.is_ge())));
+    // As in Go the opposites of `le` and `lt`, which matters for NaN.
+    "gt" 2, 2 => |a, _| Ok(Value::Bool(!order(&a[0], &a[1], false)?.is_some_and(|o| o.is_le())));
+    "ge" 2, 2 => |a, _| Ok(Value::Bool(!order(&a[0], &a[1], false)?.is_some_and(|o| o.is_lt())));
     "len" 1, 1 => |a, _| match &a[0] {
         Value::Text(text) => Ok(Value::Int(text.len() as i64)),
         Value::Map(map) => Ok(Value::Int(map.len() as i64)),
