@@ -112,6 +112,13 @@ impl Engine {
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), StoreError> {
         let mut commands = tokio::time::interval(COMMANDS);
         let mut metrics = tokio::time::interval(METRICS);
+        for (action, open) in self.planner.going_live() {
+            tracing::warn!(
+                action = action.as_str(),
+                open,
+                "goes live: what fails already has no effect of this kind until it fails anew"
+            );
+        }
         // What was due while nobody planned.
         self.step(Heard::default()).await;
         while !stop.is_cancelled() {

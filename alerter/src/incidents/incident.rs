@@ -96,7 +96,7 @@ pub struct Message {
 /// A refresh that spent an attempt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// When Basiq took it.
+    /// When the answer was taken in.
     pub at: Timestamp,
     /// The job it started.
     pub job: String,

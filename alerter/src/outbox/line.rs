@@ -18,7 +18,7 @@ use super::{
     verify,
 };
 use crate::{
-    plan::{Outcome, after},
+    plan::{Outcome, after, share, since},
     store::{Effect, EffectState, Payload},
 };
 
@@ -34,6 +34,8 @@ pub(super) struct Line {
     in_hand: HashSet<String>,
     circuit: Circuit,
     bucket: Bucket,
+    /// Since when no evidence could be had, if it could not.
+    blind: Option<Timestamp>,
 }
 
 impl Line {
@@ -48,6 +50,7 @@ impl Line {
             in_hand: HashSet::new(),
             circuit: Circuit::default(),
             bucket,
+            blind: None,
         }
     }
 
@@ -105,6 +108,7 @@ impl Line {
     async fn begin(&mut self, running: &mut JoinSet<Done>) -> Option<Duration> {
         let now = self.work.clock.now();
         let snapshot = self.work.evidence.borrow().clone();
+        self.mind_evidence(snapshot.as_of, now);
         let mut chosen: Vec<(Effect, Vec<String>)> = Vec::new();
         let mut pause = None;
         while running.len() + chosen.len() < self.work.pace.concurrency {
@@ -140,6 +144,37 @@ impl Line {
         }
         self.hand_over(chosen, running).await;
         pause
+    }
+
+    /// After a time without evidence, what became due in it restarts spread out.
+    fn mind_evidence(&mut self, as_of: Option<Timestamp>, now: Timestamp) {
+        let fresh = as_of.is_some_and(|as_of| since(now, as_of) <= self.work.limits.evidence_age);
+        match self.blind {
+            None if !fresh => self.blind = Some(now),
+            Some(began) if fresh => {
+                self.blind = None;
+                if since(now, began) > self.work.limits.evidence_age {
+                    self.spread(now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Spreads what is due over half an hour, unless it is no more than goes at once anyway.
+    fn spread(&mut self, now: Timestamp) {
+        let due: Vec<(Timestamp, String)> =
+            self.waiting.keys().take_while(|(at, _)| *at <= now).cloned().collect();
+        if due.len() as f64 <= self.work.pace.burst {
+            return;
+        }
+        for place in due {
+            if let Some(mut effect) = self.waiting.remove(&place) {
+                let later = self.work.limits.catch_up_spread.mul_f64(share(&effect.key));
+                effect.next_attempt = after(now, later).min(effect.expires);
+                self.wait(effect);
+            }
+        }
     }
 
     /// Marks what was chosen, and hands over what may still be attempted.
@@ -186,6 +221,9 @@ impl Line {
             None if outcome.effect.state == EffectState::Delivered && self.circuit.well() => Some(None),
             _ => None,
         };
+        if news == Some(None) {
+            self.spread(now);
+        }
         if let Some(open) = news {
             tracing::warn!(channel = self.name, reason = open.as_deref().unwrap_or("works again"), "circuit");
             let _ = self.signals.send(Signal::Circuit { channel: self.name.clone(), open }).await;

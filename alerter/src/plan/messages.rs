@@ -20,6 +20,14 @@ use crate::{
 /// How long an answer to "who is this user" is used.
 const PERSON_AGE: Duration = Duration::from_secs(3600);
 
+/// How long a person is left in peace by messages of one template.
+#[derive(Clone, Debug)]
+pub(super) struct Cooldown {
+    pub(super) until: Timestamp,
+    /// The effect that began it; while that is on its way, nothing else of the kind is planned.
+    pub(super) effect: String,
+}
+
 /// A message that is due, before it is merged with the person's others.
 #[derive(Clone, Debug)]
 pub(super) struct Ready {
@@ -46,6 +54,9 @@ impl Planner {
         next: &mut Next,
         changes: &mut Changes,
     ) {
+        if incident.is_open() {
+            self.withdraw_unasked(incident, now, changes);
+        }
         if !incident.is_open() || incident.class == Class::Stale || incident.hold.is_some() {
             return;
         }
@@ -72,7 +83,11 @@ impl Planner {
         }
         let Some(person) = self.person(incident, now, changes) else { return };
         let limits = &self.settings.limits;
-        if let Some(until) = self.cooldown_of(&person, &template).filter(|until| *until > now) {
+        let cooldown = self.cooldown_of(&person, &template);
+        if cooldown.is_some_and(|cooldown| self.effects.contains_key(&cooldown.effect)) {
+            return next.at(Some(after(now, self.settings.limits.evidence_age)));
+        }
+        if let Some(until) = cooldown.map(|cooldown| cooldown.until).filter(|until| *until > now) {
             if incident.deferred != Some(until) {
                 incident.deferred = Some(until);
                 let text = format!(
@@ -101,6 +116,26 @@ impl Planner {
             lifetime: demand.numbers.lifetime.unwrap_or(lifetime),
             released: incident.released,
         });
+    }
+
+    /// Cancels what a rule no longer asks for, and what nobody was told of yet; the incident stays open.
+    fn withdraw_unasked(&mut self, incident: &mut Incident, now: Timestamp, changes: &mut Changes) {
+        let asks = |rule: &str| {
+            let demands = self.demands.get(incident.connection.as_str());
+            demands.is_some_and(|demands| demands.iter().any(|demand| *demand.rule == *rule))
+        };
+        let unasked: Vec<String> = incident
+            .messages
+            .iter()
+            .filter(|message| message.state == MessageState::Pending)
+            .filter(|message| self.effects.get(&message.effect).is_some_and(|effect| !asks(&effect.rule)))
+            .map(|message| message.effect.clone())
+            .collect();
+        for effect in unasked {
+            incident.messages.retain(|message| message.effect != effect);
+            let reference = incident.reference.clone();
+            self.withdraw(&effect, &reference, "its rule no longer asks for it", now, changes);
+        }
     }
 
     /// When an opening is due: credentials-like scenarios settle; `delayed` waits for the first retry to
@@ -185,19 +220,26 @@ impl Planner {
         }
     }
 
-    fn cooldown_of(&self, person: &Person, template: &str) -> Option<Timestamp> {
+    fn cooldown_of(&self, person: &Person, template: &str) -> Option<&Cooldown> {
         let Person::Hash(hash) = person else { return None };
-        self.cooldowns.get(&(hash.clone(), family(template).to_owned())).copied()
+        self.cooldowns.get(&(hash.clone(), family(template).to_owned()))
     }
 
     /// Ends a cooldown that began with a message which then was not sent.
-    pub(super) fn free_cooldown(&mut self, user: &str, template: &str, changes: &mut Changes) {
-        if let Some((Person::Hash(hash), _)) = self.people.get(user) {
-            let key = (hash.clone(), family(template).to_owned());
-            if self.cooldowns.remove(&key).is_some() {
-                changes.rows.push(Row { kind: "cooldown", key: cooldown_key(&key), body: None });
-            }
+    pub(super) fn free_cooldown(&mut self, effect: &str, changes: &mut Changes) {
+        if let Some(key) = self.cooled_by.remove(effect)
+            && self.cooldowns.remove(&key).is_some()
+        {
+            changes.rows.push(cooldown_row(&key, None));
         }
+    }
+
+    /// A cooldown is measured from the time at which the message was taken, not from when it was planned.
+    pub(super) fn begin_cooldown(&mut self, effect: &str, waited: Duration, changes: &mut Changes) {
+        let Some(key) = self.cooled_by.get(effect) else { return };
+        let Some(cooldown) = self.cooldowns.get_mut(key) else { return };
+        cooldown.until = after(cooldown.until, waited);
+        changes.rows.push(cooldown_row(key, Some((cooldown.until, effect))));
     }
 
     /// Merges what is due for one person into one message each, unless there is too much of it.
@@ -277,9 +319,9 @@ impl Planner {
         if let (Phase::Opening | Phase::GaveUp, Person::Hash(hash)) = (first.phase, &first.person) {
             let key = (hash.clone(), family(&first.template).to_owned());
             let until = after(now, first.cooldown);
-            let body = serde_json::to_string(&(&key.0, &key.1, until)).ok();
-            changes.rows.push(Row { kind: "cooldown", key: cooldown_key(&key), body });
-            self.cooldowns.insert(key, until);
+            changes.rows.push(cooldown_row(&key, Some((until, &effect_key))));
+            self.cooled_by.insert(effect_key.clone(), key.clone());
+            self.cooldowns.insert(key, Cooldown { until, effect: effect_key.clone() });
         }
         for (place, one) in group.iter().enumerate() {
             self.openings.extend(
@@ -339,6 +381,8 @@ fn family(template: &str) -> &str {
     if template == "outage" { "delayed" } else { template }
 }
 
-fn cooldown_key((person, template): &(String, String)) -> String {
-    digest(&format!("{person}/{template}"))
+/// The row of a cooldown: until when, and which effect began it.
+pub(super) fn cooldown_row(key: &(String, String), body: Option<(Timestamp, &str)>) -> Row {
+    let body = body.and_then(|(until, effect)| serde_json::to_string(&(&key.0, &key.1, until, effect)).ok());
+    Row { kind: "cooldown", key: digest(&format!("{}/{}", key.0, key.1)), body }
 }

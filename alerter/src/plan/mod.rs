@@ -9,6 +9,7 @@ mod observe;
 mod outcomes;
 mod planner;
 mod retry;
+mod switches;
 mod tickets;
 mod wheel;
 
@@ -16,4 +17,4 @@ pub use changes::{Changes, Command, Input, Outcome, Pause, Person, Row, Said, Sa
 pub use holds::Hold;
 pub use limits::Limits;
 pub use planner::{Planner, Settings};
-pub(crate) use planner::{after, since};
+pub(crate) use planner::{after, share, since};

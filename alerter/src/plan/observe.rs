@@ -12,7 +12,7 @@ use crate::{
     demand::{Action, Demand, Subject},
     evidence::{Facts, Snapshot, State},
     incidents::{Cause, Class, Incident, MessageState, Outage, Status, TicketState, key, reference},
-    store::{Effect, EffectState, Payload, Phase},
+    store::EffectState,
 };
 
 impl Planner {
@@ -324,10 +324,8 @@ impl Planner {
         planned.changed = now;
         changes.effect(planned, now);
         let withdrawn = self.effects.remove(effect);
-        if let Some(Effect { payload: Payload::Message(message), phase, .. }) = withdrawn
-            && phase != Phase::Closing
-        {
-            self.free_cooldown(&message.user, &message.template, changes);
+        if withdrawn.is_some() {
+            self.free_cooldown(effect, changes);
         }
     }
 

@@ -4,7 +4,7 @@ use daemon::Timestamp;
 
 use super::{
     Changes, Outcome,
-    planner::{Planner, after},
+    planner::{Planner, after, since},
 };
 use crate::{
     incidents::{Attempt, Message, MessageState, TicketState},
@@ -44,8 +44,10 @@ impl Planner {
     fn message_ended(&mut self, effect: &Effect, spoke_of: &[String], now: Timestamp, changes: &mut Changes) {
         let Payload::Message(message) = &effect.payload else { return };
         let delivered = effect.state == EffectState::Delivered;
-        if !delivered && effect.state != EffectState::DryRun {
-            self.free_cooldown(&message.user, &message.template, changes);
+        if delivered {
+            self.begin_cooldown(&effect.key, since(now, effect.created), changes);
+        } else if effect.state != EffectState::DryRun {
+            self.free_cooldown(&effect.key, changes);
         }
         let quiet = after(now, self.settings.limits.evidence_age);
         for reference in &effect.incidents {

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::{
     Changes, Command, Input, Limits, Pause, Person, Row, Saved,
     holds::Hold,
-    messages::Ready,
+    messages::{Cooldown, Ready, cooldown_row},
     tickets::{Group, ReadyTicket, Storm},
     wheel::Wheel,
 };
@@ -61,7 +61,9 @@ pub struct Planner {
     /// Users whose person was asked for, with their connections.
     pub(super) asked: HashMap<String, BTreeSet<Arc<str>>>,
     /// Until when a person is left in peace, by person and template.
-    pub(super) cooldowns: BTreeMap<(String, String), Timestamp>,
+    pub(super) cooldowns: BTreeMap<(String, String), Cooldown>,
+    /// Which effect began a cooldown.
+    pub(super) cooled_by: HashMap<String, (String, String)>,
     pub(super) pauses: BTreeSet<Pause>,
     pub(super) holds: BTreeMap<u64, Hold>,
     /// Openings of the last hour: when, rule, institution.
@@ -71,6 +73,10 @@ pub struct Planner {
     /// Incidents whose ticket is due but settles.
     pub(super) settling: HashMap<Group, BTreeSet<Arc<str>>>,
     pub(super) storms: BTreeMap<String, Storm>,
+    /// When what no longer bounds anything was last let go of.
+    pub(super) tidied: Timestamp,
+    /// What each action might do when the planner last ran.
+    pub(super) modes: BTreeMap<String, String>,
     /// Notices that are open, by key.
     pub(super) notices: BTreeMap<String, Demand>,
     pub(super) ready: Vec<Ready>,
@@ -96,12 +102,15 @@ impl Planner {
             people: HashMap::new(),
             asked: HashMap::new(),
             cooldowns: BTreeMap::new(),
+            cooled_by: HashMap::new(),
             pauses: BTreeSet::new(),
             holds: BTreeMap::new(),
             openings: VecDeque::new(),
             suppressions: VecDeque::new(),
             settling: HashMap::new(),
             storms: BTreeMap::new(),
+            modes: BTreeMap::new(),
+            tidied: Timestamp::MIN,
             notices: BTreeMap::new(),
             ready: Vec::new(),
             ready_tickets: Vec::new(),
@@ -138,8 +147,10 @@ impl Planner {
                 }
             }
             "cooldown" => {
-                let (person, template, until): (String, String, Timestamp) = serde_json::from_str(body)?;
-                self.cooldowns.insert((person, template), until);
+                let (person, template, until, effect): (String, String, Timestamp, String) =
+                    serde_json::from_str(body)?;
+                self.cooled_by.insert(effect.clone(), (person.clone(), template.clone()));
+                self.cooldowns.insert((person, template), Cooldown { until, effect });
             }
             "storm" => {
                 self.storms.insert(key.to_owned(), serde_json::from_str(body)?);
@@ -147,6 +158,9 @@ impl Planner {
             "hold" => {
                 let hold: Hold = serde_json::from_str(body)?;
                 self.holds.insert(hold.number, hold);
+            }
+            "mode" => {
+                self.modes.insert(key.to_owned(), serde_json::from_str(body)?);
             }
             "pause" => {
                 self.pauses.insert(serde_json::from_str(body)?);
@@ -180,6 +194,7 @@ impl Planner {
     /// One step: takes in what happened and decides. The cost follows what changed and what is due.
     pub fn step(&mut self, now: Timestamp, input: Input) -> Changes {
         let mut changes = Changes::default();
+        self.go_live(now, &mut changes);
         for command in input.commands {
             self.obey(command, now, &mut changes);
         }
@@ -323,20 +338,19 @@ impl Planner {
         while self.openings.front().is_some_and(|(at, ..)| since(now, *at) >= HOUR) {
             self.openings.pop_front();
         }
-        let over: Vec<_> = self
+        if since(now, self.tidied) < HOUR {
+            return;
+        }
+        self.tidied = now;
+        let over = self
             .cooldowns
             .iter()
-            .filter(|(_, until)| **until <= now)
-            .map(|(key, _)| key.clone())
-            .take(1000)
-            .collect();
-        for key in over {
-            changes.rows.push(Row {
-                kind: "cooldown",
-                key: digest(&format!("{}/{}", key.0, key.1)),
-                body: None,
-            });
+            .filter(|(_, cooldown)| cooldown.until <= now && !self.effects.contains_key(&cooldown.effect));
+        let over: Vec<_> = over.map(|(key, cooldown)| (key.clone(), cooldown.effect.clone())).collect();
+        for (key, effect) in over {
+            changes.rows.push(cooldown_row(&key, None));
             self.cooldowns.remove(&key);
+            self.cooled_by.remove(&effect);
         }
     }
 

@@ -2,8 +2,10 @@
 
 mod battery;
 mod channels_files;
+mod engine;
 mod exim;
 mod messages;
+mod month;
 mod page;
 mod rules;
 mod s3_incidents;

@@ -574,3 +574,11 @@ impl World {
         self.of(Phase::Notice).iter().filter(fires).count()
     }
 }
+
+impl World {
+    /// What evidence and rules show at this time, for a planner elsewhere.
+    pub(crate) fn shows(&mut self) -> (Arc<Snapshot>, Said) {
+        self.look();
+        (self.last_snapshot.clone(), self.rules_say())
+    }
+}

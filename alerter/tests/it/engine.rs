@@ -1,0 +1,458 @@
+//! The engine, the SQLite store and the outbox together, with hands that remember.
+
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use basiq_alerter::{
+    channels::{
+        Channel, Contact, Contacts, DeliveryError, Desk, Notice, Operators, Receipt, Ticket, UserMessage,
+    },
+    config::{Actions, Mode, Routes},
+    demand::Report,
+    engine::{Ears, Engine, Parts},
+    evidence::Snapshot,
+    metrics::Metrics,
+    outbox::{Hands, Outbox, Pace, Resolver, Work},
+    plan::{Command, Limits, Pause, Settings},
+    refresh::{Case, CaseFacts, FailedJob, Refreshed, Refresher},
+    store::{EffectFilter, EffectState, IncidentFilter, Phase, Read as _, Sqlite, Store},
+};
+use daemon::{CancellationToken, Clock, Hand, Secret, Timestamp};
+use prometheus::Registry;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::world::{World, minutes};
+
+/// Remembers what it was given, and answers as it is told to.
+#[derive(Default)]
+struct Remembers {
+    messages: Mutex<Vec<UserMessage>>,
+    tickets: Mutex<HashMap<String, Ticket>>,
+    comments: Mutex<Vec<String>>,
+    notices: Mutex<Vec<Notice>>,
+    refreshes: AtomicUsize,
+    answers: Mutex<Vec<DeliveryError>>,
+    slow: Mutex<Option<Duration>>,
+}
+
+impl Remembers {
+    async fn answer(&self) -> Result<(), DeliveryError> {
+        let slow = *self.slow.lock().unwrap();
+        if let Some(slow) = slow {
+            tokio::time::sleep(slow).await;
+        }
+        self.answers.lock().unwrap().pop().map_or(Ok(()), Err)
+    }
+
+    fn says(&self, answers: &[DeliveryError]) {
+        *self.answers.lock().unwrap() = answers.iter().rev().cloned().collect();
+    }
+}
+
+fn receipt(remote: &str) -> Receipt {
+    Receipt { remote: remote.to_owned(), detail: "taken".to_owned() }
+}
+
+#[async_trait]
+impl Channel for Remembers {
+    async fn deliver(&self, message: &UserMessage, _to: &Contact) -> Result<Receipt, DeliveryError> {
+        // What is unknown was taken, and only the reply was lost.
+        let answer = self.answer().await;
+        if matches!(answer, Ok(()) | Err(DeliveryError::Unknown { .. })) {
+            self.messages.lock().unwrap().push(message.clone());
+        }
+        answer.map(|()| receipt(&message.message_id))
+    }
+}
+
+#[async_trait]
+impl Desk for Remembers {
+    fn searchable(&self) -> bool {
+        true
+    }
+    async fn create(&self, ticket: &Ticket) -> Result<Receipt, DeliveryError> {
+        let answer = self.answer().await;
+        if matches!(answer, Ok(()) | Err(DeliveryError::Unknown { .. })) {
+            let doubled = self.tickets.lock().unwrap().insert(ticket.key.clone(), ticket.clone());
+            assert!(doubled.is_none(), "a ticket was doubled");
+        }
+        answer.map(|()| receipt(&ticket.key))
+    }
+    async fn find(&self, key: &str) -> Result<Option<Receipt>, DeliveryError> {
+        Ok(self.tickets.lock().unwrap().get(key).map(|_| receipt(key)))
+    }
+    async fn comment(&self, remote: &str, _key: &str, text: &str) -> Result<Receipt, DeliveryError> {
+        self.comments.lock().unwrap().push(text.to_owned());
+        Ok(receipt(remote))
+    }
+}
+
+#[async_trait]
+impl Operators for Remembers {
+    async fn notify(&self, notice: &Notice) -> Result<Receipt, DeliveryError> {
+        self.notices.lock().unwrap().push(notice.clone());
+        Ok(receipt(&notice.key))
+    }
+}
+
+#[async_trait]
+impl Contacts for Remembers {
+    async fn resolve(&self, user: &str) -> Result<Option<Contact>, DeliveryError> {
+        let address = Some(Secret::new(format!("{user}@example.test")));
+        Ok(Some(Contact { address, name: None, language: None, external_id: None }))
+    }
+}
+
+#[async_trait]
+impl Refresher for Remembers {
+    async fn refresh(
+        &self,
+        _user: &str,
+        _connection: &str,
+        _after_unknown: Option<Timestamp>,
+    ) -> Result<Refreshed, DeliveryError> {
+        let number = self.refreshes.fetch_add(1, Ordering::SeqCst);
+        Ok(Refreshed::Started { job: format!("job-{number}") })
+    }
+}
+
+#[async_trait]
+impl CaseFacts for Remembers {
+    async fn case(&self, _user: &str, _connection: &str, _since: Timestamp) -> Result<Case, DeliveryError> {
+        let job =
+            FailedJob { job: "job-77".into(), code: "service-unavailable".into(), ..FailedJob::default() };
+        Ok(Case { jobs: vec![job], correlation_id: Some("corr-1".into()), connection_status: None })
+    }
+}
+
+/// One process of the alerter over the store in `folder`.
+struct Process {
+    store: Arc<Sqlite>,
+    reports: mpsc::Sender<Report>,
+    evidence: watch::Sender<Arc<Snapshot>>,
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+async fn start(folder: &Path, clock: &Clock, hands: &Arc<Remembers>) -> Process {
+    let store = Arc::new(Sqlite::open(&folder.join("alerter.db"), clock.now()).await.unwrap());
+    let dynamic: Arc<dyn Store> = store.clone();
+    let live = Mode::Live;
+    let actions = Actions { notify_user: live, refresh_connection: live, file_ticket: live };
+    let (evidence, seen) = watch::channel(Arc::new(Snapshot::default()));
+    let (pauses, paused) = watch::channel(Arc::default());
+    let (signals, heard) = mpsc::channel(64);
+    let (answers, people) = mpsc::channel(64);
+    let (reports, reported) = mpsc::channel(4);
+    let salt = dynamic.salt().await.unwrap();
+    let work = Work {
+        store: dynamic.clone(),
+        evidence: seen.clone(),
+        clock: clock.clone(),
+        hands: Hands {
+            channels: HashMap::from([("mail".to_owned(), hands.clone() as Arc<dyn Channel>)]),
+            desks: HashMap::from([("desk".to_owned(), hands.clone() as Arc<dyn Desk>)]),
+            operators: HashMap::from([("ops".to_owned(), hands.clone() as Arc<dyn Operators>)]),
+            contacts: hands.clone(),
+            refresher: hands.clone(),
+            cases: hands.clone(),
+        },
+        actions,
+        pauses: paused,
+        limits: Limits::default(),
+        pace: Pace { concurrency: 8, rate: 100_000.0, burst: 100_000.0 },
+        salt: salt.clone(),
+    };
+    let resolver = Resolver {
+        contacts: hands.clone(),
+        clock: clock.clone(),
+        salt,
+        needs_address: true,
+        answers,
+        slots: Resolver::slots(),
+    };
+    let engine = Engine::start(Parts {
+        settings: Settings {
+            environment: "test".into(),
+            limits: Limits::default(),
+            actions,
+            routes: Routes {
+                user: Some("mail".into()),
+                desk: Some("desk".into()),
+                operators: vec!["ops".into()],
+            },
+        },
+        store: dynamic,
+        clock: clock.clone(),
+        outbox: Outbox::new(work, signals),
+        resolver,
+        pauses,
+        metrics: Metrics::new(&Registry::new(), &actions).unwrap(),
+        ears: Ears { reports: reported, evidence: seen, signals: heard, people },
+    })
+    .await
+    .unwrap();
+    let stop = CancellationToken::new();
+    let task = tokio::spawn({
+        let stop = stop.clone();
+        async move { engine.run(stop).await.unwrap() }
+    });
+    Process { store, reports, evidence, stop, task }
+}
+
+impl Process {
+    /// Shows the world to it, as sources and evidence would, and waits until it is committed.
+    async fn shows(&self, world: &mut World) {
+        let (snapshot, said) = world.shows();
+        self.evidence.send_replace(snapshot);
+        let (committed, answer) = oneshot::channel();
+        let report = Report {
+            source: "embedded".into(),
+            at: world.now,
+            firing: said.firing,
+            ended: said.ended,
+            state: Vec::new(),
+            committed: Some(committed),
+        };
+        self.reports.send(report).await.unwrap();
+        answer.await.unwrap();
+    }
+
+    async fn ends(self) {
+        self.stop.cancel();
+        self.task.await.unwrap();
+        self.store.close().await;
+    }
+
+    /// Dies without a word, as by kill -9.
+    async fn dies(self) {
+        self.task.abort();
+        let _ = self.task.await;
+    }
+
+    async fn count(&self, state: EffectState) -> usize {
+        let filter = EffectFilter { state: Some(state), limit: 1000, ..EffectFilter::default() };
+        self.store.effects(&filter).await.unwrap().len()
+    }
+}
+
+/// Waits (real time) until `check` holds.
+async fn until<F: AsyncFn() -> bool>(what: &str, check: F) {
+    for _ in 0..1000 {
+        if check().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never happened: {what}");
+}
+
+/// The world, its clock, and one minute of both.
+fn begin() -> (World, Clock, Hand) {
+    let world = World::born_now();
+    let (clock, hand) = Clock::manual(world.now);
+    (world, clock, hand)
+}
+
+async fn pass(process: &Process, world: &mut World, hand: &Hand, minutes_to_pass: i64) {
+    for _ in 0..minutes_to_pass {
+        world.now += minutes(1);
+        hand.set(world.now);
+        process.shows(world).await;
+    }
+}
+
+#[tokio::test]
+async fn a_failure_is_told_ticketed_and_closed_through_store_and_outbox() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut world, clock, hand) = begin();
+    let hands = Arc::new(Remembers::default());
+    let process = start(folder.path(), &clock, &hands).await;
+    world.fails("a", "invalid-credentials");
+    world.fails("b", "service-unavailable");
+    pass(&process, &mut world, &hand, 16).await;
+    until("the opening", async || hands.messages.lock().unwrap().len() == 1).await;
+    until("the first refresh", async || hands.refreshes.load(Ordering::SeqCst) == 1).await;
+    pass(&process, &mut world, &hand, 1).await;
+    world.fails_again("b");
+    pass(&process, &mut world, &hand, 12).await;
+    until("the second refresh", async || hands.refreshes.load(Ordering::SeqCst) == 2).await;
+    until("delayed", async || hands.messages.lock().unwrap().len() == 2).await;
+    world.now += minutes(1);
+    hand.set(world.now);
+    world.fails_again("b");
+    pass(&process, &mut world, &hand, 16).await;
+    until("the ticket", async || hands.tickets.lock().unwrap().len() == 1).await;
+    let body = hands.tickets.lock().unwrap().values().next().unwrap().body.clone();
+    for fact in ["c-b", "u-b", "job-77", "corr-1", "2 refreshes"] {
+        assert!(body.contains(fact), "{fact} is missing in:\n{body}");
+    }
+    until("all is delivered", async || process.count(EffectState::Delivered).await == 5).await;
+    world.recovers("a");
+    world.recovers("b");
+    pass(&process, &mut world, &hand, 31).await;
+    until("both closings", async || hands.messages.lock().unwrap().len() == 4).await;
+    until("the comment", async || hands.comments.lock().unwrap().len() == 1).await;
+    let incidents = process.store.incidents(&IncidentFilter::default()).await.unwrap();
+    assert_eq!(incidents.len(), 2);
+    let story = process.store.timeline(&incidents[0].reference).await.unwrap();
+    let words: Vec<&str> = story.iter().map(|entry| entry.what.as_str()).collect();
+    assert!(words.starts_with(&["opened"]) && words.contains(&"delivered"), "{words:?}");
+    process.ends().await;
+}
+
+#[tokio::test]
+async fn an_unknown_outcome_of_a_mail_is_tried_once_more_with_the_same_message_id() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut world, clock, hand) = begin();
+    let hands = Arc::new(Remembers::default());
+    let unknown = DeliveryError::Unknown { why: "no reply after DATA".into() };
+    hands.says(&[unknown.clone(), unknown]);
+    let process = start(folder.path(), &clock, &hands).await;
+    world.fails("a", "invalid-credentials");
+    pass(&process, &mut world, &hand, 16).await;
+    until("unknown", async || process.count(EffectState::Unknown).await == 1).await;
+    pass(&process, &mut world, &hand, 14).await;
+    assert_eq!(hands.messages.lock().unwrap().len(), 1, "not before a quarter of an hour");
+    pass(&process, &mut world, &hand, 3).await;
+    until("final", async || process.count(EffectState::Dead).await == 1).await;
+    pass(&process, &mut world, &hand, 60).await;
+    let messages = hands.messages.lock().unwrap();
+    assert_eq!(messages.len(), 2);
+    assert_eq!(messages[0].message_id, messages[1].message_id);
+    drop(messages);
+    process.ends().await;
+}
+
+#[tokio::test]
+async fn a_ticket_of_unknown_outcome_is_searched_for_and_not_filed_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut world, clock, hand) = begin();
+    let hands = Arc::new(Remembers::default());
+    let process = start(folder.path(), &clock, &hands).await;
+    world.fails("a", "unknown");
+    hands.says(&[DeliveryError::Unknown { why: "no answer to the POST".into() }]);
+    pass(&process, &mut world, &hand, 6 * 60 + 16).await;
+    until("unknown", async || process.count(EffectState::Unknown).await == 1).await;
+    pass(&process, &mut world, &hand, 6).await;
+    until("found", async || process.count(EffectState::Delivered).await == 1).await;
+    assert_eq!(hands.tickets.lock().unwrap().len(), 1);
+    process.ends().await;
+}
+
+#[tokio::test]
+async fn a_channel_at_fault_opens_its_circuit_spends_no_attempt_and_operators_hear() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut world, clock, hand) = begin();
+    let hands = Arc::new(Remembers::default());
+    hands.says(&[DeliveryError::Channel { why: "535 authentication failed".into() }]);
+    let process = start(folder.path(), &clock, &hands).await;
+    world.fails("a", "invalid-credentials");
+    pass(&process, &mut world, &hand, 16).await;
+    until("the notice", async || hands.notices.lock().unwrap().len() == 1).await;
+    assert_eq!(hands.messages.lock().unwrap().len(), 0);
+    pass(&process, &mut world, &hand, 3).await;
+    until("delivered after all", async || hands.messages.lock().unwrap().len() == 1).await;
+    until("the end of the notice", async || hands.notices.lock().unwrap().len() == 2).await;
+    let filter = EffectFilter { state: Some(EffectState::Delivered), ..EffectFilter::default() };
+    until("kept", async || {
+        let effects = process.store.effects(&filter).await.unwrap();
+        effects.iter().any(|effect| effect.phase == Phase::Opening && effect.attempts == 1)
+    })
+    .await;
+    process.ends().await;
+}
+
+#[tokio::test]
+async fn an_address_that_does_not_exist_is_suppressed_and_never_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut world, clock, hand) = begin();
+    let hands = Arc::new(Remembers::default());
+    hands.says(&[DeliveryError::Recipient { code: "5.1.1".into() }]);
+    let process = start(folder.path(), &clock, &hands).await;
+    world.fails("a", "invalid-credentials");
+    pass(&process, &mut world, &hand, 16).await;
+    until("unreachable", async || process.count(EffectState::Unreachable).await == 1).await;
+    world.turns("a", "account-locked");
+    pass(&process, &mut world, &hand, 20).await;
+    until("suppressed", async || process.count(EffectState::Unreachable).await == 2).await;
+    assert!(hands.messages.lock().unwrap().is_empty());
+    process.ends().await;
+}
+
+/// Issue 7: "Kill -9 at random moments … nothing lost, no ticket doubled, a mail doubled only with the same
+/// Message-ID after an unknown outcome, and that counted."
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deaths_lose_nothing_and_double_nothing_uncounted() {
+    const PEOPLE: usize = 120;
+    let folder = tempfile::tempdir().unwrap();
+    let (mut world, clock, hand) = begin();
+    let hands = Arc::new(Remembers::default());
+    *hands.slow.lock().unwrap() = Some(Duration::from_millis(5));
+    for n in 0..PEOPLE {
+        world.fails(&format!("m{n:03}"), "invalid-credentials");
+    }
+    world.now += minutes(16);
+    hand.set(world.now);
+    for death in 0..10_u64 {
+        let process = start(folder.path(), &clock, &hands).await;
+        world.says_all_again();
+        process.shows(&mut world).await;
+        tokio::time::sleep(Duration::from_millis(10 + death * 7)).await;
+        process.dies().await;
+        world.now += minutes(3);
+        hand.set(world.now);
+    }
+    let process = start(folder.path(), &clock, &hands).await;
+    for _ in 0..20 {
+        pass(&process, &mut world, &hand, 1).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let all = async || {
+        let filter = EffectFilter { limit: 1000, ..EffectFilter::default() };
+        let effects = process.store.effects(&filter).await.unwrap();
+        effects.len() == PEOPLE && effects.iter().all(|effect| effect.state.is_final())
+    };
+    until("all have an end", all).await;
+    let mut sent: HashMap<String, (usize, String)> = HashMap::new();
+    for message in hands.messages.lock().unwrap().iter() {
+        let entry = sent.entry(message.user.clone()).or_insert((0, message.message_id.clone()));
+        assert_eq!(entry.1, message.message_id, "another Message-ID for the same message");
+        entry.0 += 1;
+    }
+    assert_eq!(sent.len(), PEOPLE, "somebody was forgotten");
+    let filter = EffectFilter { limit: 1000, ..EffectFilter::default() };
+    let mut doubled = 0;
+    for effect in process.store.effects(&filter).await.unwrap() {
+        let basiq_alerter::store::Payload::Message(message) = &effect.payload else { panic!() };
+        let times = sent[&message.user].0;
+        assert!(times <= 1 + effect.unknowns as usize, "doubled without being counted: {effect:?}");
+        doubled += times - 1;
+    }
+    assert!(doubled < PEOPLE / 2, "{doubled} of {PEOPLE} were sent twice");
+    process.ends().await;
+}
+
+#[tokio::test]
+async fn a_pause_asked_for_through_the_store_is_obeyed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut world, clock, hand) = begin();
+    let hands = Arc::new(Remembers::default());
+    let process = start(folder.path(), &clock, &hands).await;
+    process.store.ask(&Command::Pause(Pause::default()), clock.now()).await.unwrap();
+    until("it is taken", async || process.store.asked().await.unwrap().is_empty()).await;
+    world.fails("a", "invalid-credentials");
+    pass(&process, &mut world, &hand, 30).await;
+    assert!(hands.messages.lock().unwrap().is_empty());
+    process.store.ask(&Command::Resume(Pause::default()), clock.now()).await.unwrap();
+    until("it is sent", async || hands.messages.lock().unwrap().len() == 1).await;
+    process.ends().await;
+}
