@@ -120,15 +120,17 @@ impl Planner {
 
     /// Cancels what a rule no longer asks for, and what nobody was told of yet; the incident stays open.
     fn withdraw_unasked(&mut self, incident: &mut Incident, now: Timestamp, changes: &mut Changes) {
-        let asks = |rule: &str| {
+        // Another rule may ask for the same message meanwhile; then it stays.
+        let asked = |template: &str| {
             let demands = self.demands.get(incident.connection.as_str());
-            demands.is_some_and(|demands| demands.iter().any(|demand| *demand.rule == *rule))
+            demands.into_iter().flatten().filter(|demand| demand.action == Action::NotifyUser).any(|demand| {
+                demand.template.as_deref().is_some_and(|asked| family(asked) == family(template))
+            })
         };
         let unasked: Vec<String> = incident
             .messages
             .iter()
-            .filter(|message| message.state == MessageState::Pending)
-            .filter(|message| self.effects.get(&message.effect).is_some_and(|effect| !asks(&effect.rule)))
+            .filter(|message| message.state == MessageState::Pending && !asked(&message.template))
             .map(|message| message.effect.clone())
             .collect();
         for effect in unasked {
@@ -259,6 +261,17 @@ impl Planner {
         }
         for (_, mut group) in groups {
             group.sort_by(|one, other| (one.due, &one.reference).cmp(&(other.due, &other.reference)));
+            if let Some(first) = group.first().filter(|first| first.phase != Phase::Closing) {
+                let cooldown = self.cooldown_of(&first.person, &first.template);
+                if cooldown.is_some_and(|cooldown| self.effects.contains_key(&cooldown.effect)) {
+                    // A message of the same kind was planned for this person a moment ago.
+                    let held_up = group.iter().filter_map(|one| self.incidents.get(one.reference.as_str()));
+                    let connections: Vec<_> =
+                        held_up.map(|incident| incident.connection.as_str().into()).collect();
+                    self.touched.extend(connections);
+                    continue;
+                }
+            }
             self.plan_message(&group, now, changes);
         }
     }
