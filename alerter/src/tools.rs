@@ -233,7 +233,7 @@ pub async fn run(tool: Tool, config: &Config, file: Option<&Path>, clock: &Clock
     print(&text)
 }
 
-fn no_store(path: &PathBuf) -> Fatal {
+fn no_store(path: &Path) -> Fatal {
     Fatal::settings(format!(
         "store.sqlite.path: {}: no such file; name the configuration of the alerter with --config.file",
         path.display()

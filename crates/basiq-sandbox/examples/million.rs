@@ -31,27 +31,38 @@ async fn main() -> Result<ExitCode, Failure> {
     let token = token(&basiq).await?;
     let read = Arc::new(AtomicU64::new(0));
     let began = Instant::now();
-    let readers: Vec<_> = (0..CONNECTIONS).map(|reader| tokio::spawn(reads(Arc::clone(&basiq), token.clone(), reader, Arc::clone(&read)))).collect();
+    let readers: Vec<_> = (0..CONNECTIONS)
+        .map(|reader| tokio::spawn(reads(Arc::clone(&basiq), token.clone(), reader, Arc::clone(&read))))
+        .collect();
     for reader in readers {
         reader.await??;
     }
     #[allow(clippy::cast_precision_loss)] // a count of some ten thousands
     let rate = read.load(Ordering::Relaxed) as f64 / began.elapsed().as_secs_f64();
     let peak = peak_mib()?;
-    let line = format!("{USERS} users: {rate:.0} job lists a second (at least {LEAST_PER_SECOND:.0}), {peak} MiB at most (at most {MOST_MIB})\n");
+    let line = format!(
+        "{USERS} users: {rate:.0} job lists a second (at least {LEAST_PER_SECOND:.0}), {peak} MiB at most (at most {MOST_MIB})\n"
+    );
     std::io::Write::write_all(&mut std::io::stdout(), line.as_bytes())?;
     Ok(if rate >= LEAST_PER_SECOND && peak <= MOST_MIB { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Reads job lists of users all over the population until the time is up.
-async fn reads(basiq: Arc<Handle>, token: String, reader: usize, read: Arc<AtomicU64>) -> Result<(), Failure> {
+async fn reads(
+    basiq: Arc<Handle>,
+    token: String,
+    reader: usize,
+    read: Arc<AtomicU64>,
+) -> Result<(), Failure> {
     let mut stream = BufStream::new(TcpStream::connect(basiq.addr).await?);
     let mut number = reader * 104_729;
     let began = Instant::now();
     while began.elapsed() < TIME {
         number = (number + 7_919) % USERS as usize;
         let id = basiq.user_id_at(number).ok_or("no such user")?;
-        let request = format!("GET /users/{id}/jobs HTTP/1.1\r\nhost: sandbox\r\nauthorization: Bearer {token}\r\n\r\n");
+        let request = format!(
+            "GET /users/{id}/jobs HTTP/1.1\r\nhost: sandbox\r\nauthorization: Bearer {token}\r\n\r\n"
+        );
         let body = exchange(&mut stream, &request).await?;
         if !body.starts_with(b"{\"data\":[{") {
             return Err(format!("not a list of jobs: {}", String::from_utf8_lossy(&body)).into());
@@ -63,7 +74,10 @@ async fn reads(basiq: Arc<Handle>, token: String, reader: usize, read: Arc<Atomi
 
 async fn token(basiq: &Handle) -> Result<String, Failure> {
     let mut stream = BufStream::new(TcpStream::connect(basiq.addr).await?);
-    let request = format!("POST /token HTTP/1.1\r\nhost: sandbox\r\nbasiq-version: 3.0\r\nauthorization: Basic {}\r\ncontent-length: 19\r\n\r\nscope=SERVER_ACCESS", basiq.api_key);
+    let request = format!(
+        "POST /token HTTP/1.1\r\nhost: sandbox\r\nbasiq-version: 3.0\r\nauthorization: Basic {}\r\ncontent-length: 19\r\n\r\nscope=SERVER_ACCESS",
+        basiq.api_key
+    );
     let body: serde_json::Value = serde_json::from_slice(&exchange(&mut stream, &request).await?)?;
     Ok(body["access_token"].as_str().ok_or("no token")?.to_owned())
 }

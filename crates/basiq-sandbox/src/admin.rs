@@ -97,8 +97,16 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/sandbox/truth/{user}", get(one))
         .route("/sandbox/users", get(users))
         .route("/sandbox/faults", get(async |State(app): State<Arc<App>>| Json(app.faults().list())))
-        .route("/sandbox/switches", get(async |State(app): State<Arc<App>>| Json(app.world.env().switches.clone())))
-        .route("/sandbox/clock", get(async |State(app): State<Arc<App>>| Json(json!({"now": app.clock.now(), "epoch": app.epoch, "speed": app.clock.speed()}))))
+        .route(
+            "/sandbox/switches",
+            get(async |State(app): State<Arc<App>>| Json(app.world.env().switches.clone())),
+        )
+        .route(
+            "/sandbox/clock",
+            get(async |State(app): State<Arc<App>>| {
+                Json(json!({"now": app.clock.now(), "epoch": app.epoch, "speed": app.clock.speed()}))
+            }),
+        )
         .route("/sandbox/change", post(change))
         .route("/sandbox/healthy", get(async || "Healthy.\n"))
 }
@@ -127,7 +135,10 @@ async fn users(State(app): State<Arc<App>>, Query(range): Query<Range>) -> Json<
 async fn change(State(app): State<Arc<App>>, body: Body) -> Response {
     let refuse = |what: String| (StatusCode::BAD_REQUEST, format!("{what}\n")).into_response();
     let Ok(body) = read_body(body).await else { return refuse("larger than 1 MiB".to_owned()) };
-    match serde_json::from_slice::<Change>(&body).map_err(|error| error.to_string()).and_then(|change| apply(&app, change).map_err(|error| error.to_string())) {
+    match serde_json::from_slice::<Change>(&body)
+        .map_err(|error| error.to_string())
+        .and_then(|change| apply(&app, change).map_err(|error| error.to_string()))
+    {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(what) => refuse(what),
     }
@@ -136,7 +147,9 @@ async fn change(State(app): State<Arc<App>>, body: Body) -> Response {
 /// Makes a change.
 pub(crate) fn apply(app: &App, change: Change) -> Result<(), BadScenario> {
     let now = app.clock.now();
-    let number = |user: &str| app.world.find_user(user).ok_or_else(|| BadScenario(format!("there is no user {user:?}")));
+    let number = |user: &str| {
+        app.world.find_user(user).ok_or_else(|| BadScenario(format!("there is no user {user:?}")))
+    };
     let found = |done: Option<bool>, user: &str, connection: u8| match done {
         Some(true) => Ok(()),
         _ => Err(BadScenario(format!("user {user:?} has no connection {connection}"))),
@@ -145,17 +158,33 @@ pub(crate) fn apply(app: &App, change: Change) -> Result<(), BadScenario> {
         Change::AddUser(user) => drop(app.world.add_user(&user)?),
         Change::AddConnection { user, mut connection } => {
             connection.created.get_or_insert(At::Date(now));
-            let told = User { name: user.clone(), connections: vec![(*connection).clone()], ..User::default() };
+            let told =
+                User { name: user.clone(), connections: vec![(*connection).clone()], ..User::default() };
             told.check()?;
-            let made = app.world.change(number(&user)?, now, |user, env| user.connect(&connection, env).is_some());
+            let made =
+                app.world.change(number(&user)?, now, |user, env| user.connect(&connection, env).is_some());
             found(made, &user, u8::MAX)?;
         }
-        Change::DeleteUser { user } => drop(app.world.change(number(&user)?, now, |user, env| user.delete(now, env))),
-        Change::Act { user, connection, act } => found(app.world.change(number(&user)?, now, |user, env| user.act(connection, now, act, env)), &user, connection)?,
-        Change::Fail { user, connection, failure } => {
-            found(app.world.change(number(&user)?, now, |user, env| user.fail(connection, &failure, now, env)), &user, connection)?;
+        Change::DeleteUser { user } => {
+            app.world.change(number(&user)?, now, |user, env| user.delete(now, env));
         }
-        Change::Heal { user, connection } => found(app.world.change(number(&user)?, now, |user, _| user.heal(connection, now)), &user, connection)?,
+        Change::Act { user, connection, act } => found(
+            app.world.change(number(&user)?, now, |user, env| user.act(connection, now, act, env)),
+            &user,
+            connection,
+        )?,
+        Change::Fail { user, connection, failure } => {
+            found(
+                app.world.change(number(&user)?, now, |user, env| user.fail(connection, &failure, now, env)),
+                &user,
+                connection,
+            )?;
+        }
+        Change::Heal { user, connection } => found(
+            app.world.change(number(&user)?, now, |user, _| user.heal(connection, now)),
+            &user,
+            connection,
+        )?,
         Change::Connector(mut outage) => {
             outage.check()?;
             outage.from = At::Date(outage.from.resolve(app.epoch).max(now));

@@ -99,9 +99,18 @@ impl App {
         let mut tokens = self.tokens();
         // Expired tokens are kept for a day, so that they are told from unknown ones.
         tokens.retain(|_, token| now.duration_since(token.expires).as_hours() < 24);
-        let draw = Draw::new(self.seed, "token").with(now.as_millisecond().unsigned_abs()).with(tokens.len() as u64);
-        let text = format!("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.{:016x}.{:016x}{:016x}", draw.bits(), draw.with(1).bits(), draw.with(2).bits());
-        tokens.insert(text.clone(), Token { expires: now + jiff::SignedDuration::from_secs(TOKEN_SECONDS), server });
+        let draw =
+            Draw::new(self.seed, "token").with(now.as_millisecond().unsigned_abs()).with(tokens.len() as u64);
+        let text = format!(
+            "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.{:016x}.{:016x}{:016x}",
+            draw.bits(),
+            draw.with(1).bits(),
+            draw.with(2).bits()
+        );
+        tokens.insert(
+            text.clone(),
+            Token { expires: now + jiff::SignedDuration::from_secs(TOKEN_SECONDS), server },
+        );
         text
     }
 

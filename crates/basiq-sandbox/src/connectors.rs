@@ -32,8 +32,31 @@ pub(crate) struct Catalogue {
 }
 
 const PLACES: [&str; 25] = [
-    "Arnhem", "Barossa", "Cowra", "Daintree", "Echuca", "Flinders", "Gawler", "Hunter", "Illawarra", "Jervis", "Kimberley", "Lachlan", "Mallee",
-    "Narooma", "Otway", "Pilbara", "Quandong", "Riverina", "Strzelecki", "Tamar", "Ulladulla", "Wimmera", "Yarra", "Zeehan", "Bellbird",
+    "Arnhem",
+    "Barossa",
+    "Cowra",
+    "Daintree",
+    "Echuca",
+    "Flinders",
+    "Gawler",
+    "Hunter",
+    "Illawarra",
+    "Jervis",
+    "Kimberley",
+    "Lachlan",
+    "Mallee",
+    "Narooma",
+    "Otway",
+    "Pilbara",
+    "Quandong",
+    "Riverina",
+    "Strzelecki",
+    "Tamar",
+    "Ulladulla",
+    "Wimmera",
+    "Yarra",
+    "Zeehan",
+    "Bellbird",
 ];
 const KINDS: [(&str, &str); 10] = [
     ("Bank", "Bank"),
@@ -70,7 +93,9 @@ impl Catalogue {
             test("AU00001", "Pied Piper Bank", "Pied Piper", "user-mfa", &[Method::Web]),
             test("AU00002", "Nucleus Bank", "Nucleus", "user-mfa-intermittent", &[Method::Web]),
         ];
-        for (number, (place, (suffix, kind))) in PLACES.iter().flat_map(|place| KINDS.iter().map(move |kind| (place, kind))).enumerate() {
+        for (number, (place, (suffix, kind))) in
+            PLACES.iter().flat_map(|place| KINDS.iter().map(move |kind| (place, kind))).enumerate()
+        {
             let methods = match number % 3 {
                 0 => vec![Method::Web, Method::Openbanking],
                 1 => vec![Method::Web],
@@ -88,7 +113,11 @@ impl Catalogue {
                 methods,
             });
         }
-        let by_id = institutions.iter().enumerate().map(|(index, institution)| (institution.id.clone(), index)).collect();
+        let by_id = institutions
+            .iter()
+            .enumerate()
+            .map(|(index, institution)| (institution.id.clone(), index))
+            .collect();
         Self { institutions, by_id }
     }
 
@@ -103,7 +132,8 @@ impl Catalogue {
     /// A bank of a generated user: few banks have most of them.
     pub(crate) fn pick(&self, draw: Draw) -> (&str, Method) {
         let skewed = draw.unit() * draw.with(1).unit();
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)] // a product of units, times a few hundred
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+        // a product of units, times a few hundred
         let index = 3 + (skewed * (self.institutions.len() - 3) as f64) as usize;
         let institution = &self.institutions[index.min(self.institutions.len() - 1)];
         let methods = &institution.methods;
@@ -112,12 +142,24 @@ impl Catalogue {
 }
 
 /// Status of a connector at a time: that of the last told outage that covers it.
-pub(crate) fn status(outages: &[Outage], institution: &str, method: Method, at: Timestamp, epoch: Timestamp) -> ConnectorStatus {
+pub(crate) fn status(
+    outages: &[Outage],
+    institution: &str,
+    method: Method,
+    at: Timestamp,
+    epoch: Timestamp,
+) -> ConnectorStatus {
     covering(outages, institution, method, at, epoch).last().map(|outage| outage.status).unwrap_or_default()
 }
 
 /// The outages that cover a connector at a time.
-pub(crate) fn covering<'a>(outages: &'a [Outage], institution: &'a str, method: Method, at: Timestamp, epoch: Timestamp) -> impl Iterator<Item = &'a Outage> {
+pub(crate) fn covering<'a>(
+    outages: &'a [Outage],
+    institution: &'a str,
+    method: Method,
+    at: Timestamp,
+    epoch: Timestamp,
+) -> impl Iterator<Item = &'a Outage> {
     outages.iter().filter(move |outage| {
         outage.institution == institution
             && outage.method.is_none_or(|wanted| wanted == method)

@@ -8,7 +8,9 @@ impl Draw {
     /// Begins a draw for a purpose.
     pub(crate) fn new(seed: u64, purpose: &str) -> Self {
         // FNV-1a keeps purposes apart.
-        let purpose = purpose.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        let purpose = purpose.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
         Self(mix(seed ^ purpose))
     }
 

@@ -21,7 +21,13 @@ pub(crate) struct ApiError {
 }
 
 impl ApiError {
-    fn new(status: StatusCode, code: &'static str, title: &'static str, detail: &str, source: Option<&'static str>) -> Self {
+    fn new(
+        status: StatusCode,
+        code: &'static str,
+        title: &'static str,
+        detail: &str,
+        source: Option<&'static str>,
+    ) -> Self {
         Self { status, code, title, detail: detail.to_owned(), source, throttled: false }
     }
 
@@ -31,17 +37,35 @@ impl ApiError {
     }
 
     pub(crate) fn not_found(detail: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "resource-not-found", "Requested resource is not found.", detail, None)
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "resource-not-found",
+            "Requested resource is not found.",
+            detail,
+            None,
+        )
     }
 
     pub(crate) fn unauthorized() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized-access", "Unauthorized Access", "You are not authorized to access this resource", None)
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthorized-access",
+            "Unauthorized Access",
+            "You are not authorized to access this resource",
+            None,
+        )
     }
 
     pub(crate) fn token_expired(status: StatusCode) -> Self {
         match status {
             StatusCode::FORBIDDEN => Self::forbidden("forbidden-access", "Token has expired"),
-            _ => Self::new(StatusCode::UNAUTHORIZED, "invalid-authorization-token", "Unauthorized Access", "Token has expired", None),
+            _ => Self::new(
+                StatusCode::UNAUTHORIZED,
+                "invalid-authorization-token",
+                "Unauthorized Access",
+                "Token has expired",
+                None,
+            ),
         }
     }
 
@@ -62,11 +86,31 @@ impl ApiError {
         match status {
             StatusCode::BAD_REQUEST => Self::bad("parameter-not-valid", "ID value is not valid.", "id"),
             StatusCode::UNAUTHORIZED => Self::unauthorized(),
-            StatusCode::FORBIDDEN => Self::forbidden("forbidden-access", "Access to this resource is forbidden."),
+            StatusCode::FORBIDDEN => {
+                Self::forbidden("forbidden-access", "Access to this resource is forbidden.")
+            }
             StatusCode::NOT_FOUND => Self::not_found("Resource not found."),
-            StatusCode::TOO_MANY_REQUESTS => Self::new(status, "too-many-requests", "Too many requests", "You have exceeded the rate limit for this API.", None),
-            StatusCode::SERVICE_UNAVAILABLE => Self::new(status, "service-unavailable", "Service Unavailable", "Service Unavailable. Try again later.", None),
-            _ => Self::new(status, "internal-server-error", "Internal Server error.", "Internal Server error. Contact support.", None),
+            StatusCode::TOO_MANY_REQUESTS => Self::new(
+                status,
+                "too-many-requests",
+                "Too many requests",
+                "You have exceeded the rate limit for this API.",
+                None,
+            ),
+            StatusCode::SERVICE_UNAVAILABLE => Self::new(
+                status,
+                "service-unavailable",
+                "Service Unavailable",
+                "Service Unavailable. Try again later.",
+                None,
+            ),
+            _ => Self::new(
+                status,
+                "internal-server-error",
+                "Internal Server error.",
+                "Internal Server error. Contact support.",
+                None,
+            ),
         }
     }
 
@@ -75,7 +119,8 @@ impl ApiError {
     }
 
     fn plain(&self, correlation: &str) -> Response {
-        let mut error = json!({"type": "error", "code": self.code, "title": self.title, "detail": self.detail});
+        let mut error =
+            json!({"type": "error", "code": self.code, "title": self.title, "detail": self.detail});
         if let (Some(parameter), Value::Object(fields)) = (self.source, &mut error) {
             fields.insert("source".to_owned(), json!({"parameter": parameter}));
         }

@@ -90,8 +90,12 @@ impl Fault {
     pub(crate) fn check(&self) -> Result<(), BadScenario> {
         check_share("faults: share", self.share)?;
         match self.kind {
-            FaultKind::Status { code, .. } if !(400..600).contains(&code) => Err(BadScenario(format!("faults: {code} is not a status between 400 and 599"))),
-            FaultKind::Huge(bytes) if bytes > 1 << 34 => Err(BadScenario("faults: huge: more than 16 GiB".to_owned())),
+            FaultKind::Status { code, .. } if !(400..600).contains(&code) => {
+                Err(BadScenario(format!("faults: {code} is not a status between 400 and 599")))
+            }
+            FaultKind::Huge(bytes) if bytes > 1 << 34 => {
+                Err(BadScenario("faults: huge: more than 16 GiB".to_owned()))
+            }
             _ => Ok(()),
         }
     }
@@ -122,7 +126,13 @@ impl Faults {
     }
 
     /// The first fault that a request to `route` meets now.
-    pub(crate) fn meet(&mut self, route: &str, now: Timestamp, epoch: Timestamp, seed: u64) -> Option<FaultKind> {
+    pub(crate) fn meet(
+        &mut self,
+        route: &str,
+        now: Timestamp,
+        epoch: Timestamp,
+        seed: u64,
+    ) -> Option<FaultKind> {
         for (index, (fault, met)) in self.all.iter_mut().enumerate() {
             let applies = fault.route.as_deref().is_none_or(|wanted| wanted == route)
                 && fault.from.is_none_or(|from| from.resolve(epoch) <= now)

@@ -35,7 +35,9 @@ impl Statement {
             Condition::Gteq => actual >= first,
             Condition::Lt => actual < first,
             Condition::Lteq => actual <= first,
-            Condition::Between => actual >= first && self.values.get(1).is_some_and(|last| actual <= last.as_str()),
+            Condition::Between => {
+                actual >= first && self.values.get(1).is_some_and(|last| actual <= last.as_str())
+            }
         }
     }
 }
@@ -46,7 +48,13 @@ impl Statement {
 /// Basiq's 400 for a filter it cannot read.
 pub(crate) fn parse(text: Option<&str>, known: &[&str]) -> Result<Vec<Statement>, ApiError> {
     let text = text.unwrap_or_default().trim();
-    let bad = || ApiError::bad("parameter-not-valid", "The provided filter parameter is in invalid format or unsupported", "filter");
+    let bad = || {
+        ApiError::bad(
+            "parameter-not-valid",
+            "The provided filter parameter is in invalid format or unsupported",
+            "filter",
+        )
+    };
     if text.is_empty() {
         return Ok(Vec::new());
     }
@@ -70,7 +78,8 @@ pub(crate) fn parse(text: Option<&str>, known: &[&str]) -> Result<Vec<Statement>
         if !known.contains(&property) {
             return Err(bad());
         }
-        let values = inside.split(',').map(|value| value.trim().trim_matches(['\'', '"']).to_owned()).collect();
+        let values =
+            inside.split(',').map(|value| value.trim().trim_matches(['\'', '"']).to_owned()).collect();
         statements.push(Statement { property: property.to_owned(), condition, values });
         match after.trim().strip_prefix(',') {
             Some(more) => rest = more,
@@ -87,11 +96,18 @@ mod tests {
     #[test]
     fn filters_are_read_as_basiq_documents_them() {
         let known = ["connector.stage", "connector.institution.tier"];
-        let read = parse(Some("connector.stage.eq('live'),connector.institution.tier.in('1','2')"), &known).unwrap();
+        let read =
+            parse(Some("connector.stage.eq('live'),connector.institution.tier.in('1','2')"), &known).unwrap();
         assert!(read[0].fits("live") && !read[0].fits("beta"));
         assert!(read[1].fits("2") && !read[1].fits("3"));
         assert!(parse(None, &known).unwrap().is_empty());
-        for bad in ["x", "connector.stage.eq('live'", "connector.stage.like('a')", "user.id.eq('a')", "connector.stage.eq('a') x"] {
+        for bad in [
+            "x",
+            "connector.stage.eq('live'",
+            "connector.stage.like('a')",
+            "user.id.eq('a')",
+            "connector.stage.eq('a') x",
+        ] {
             assert!(parse(Some(bad), &known).is_err(), "{bad}");
         }
     }

@@ -91,7 +91,9 @@ async fn surround(State(app): State<Arc<App>>, request: Request, next: Next) -> 
 
     let throttle = app.world.env().switches.throttle_body;
     let early = match &fault {
-        Some(FaultKind::Status { code, retry_after }) => Some(refusal(throttle, *code, *retry_after, &correlation)),
+        Some(FaultKind::Status { code, retry_after }) => {
+            Some(refusal(throttle, *code, *retry_after, &correlation))
+        }
         _ if limited => Some(refusal(throttle, 429, Some(1), &correlation)),
         _ if route == "token" => None,
         _ => authenticate(&app, &request, now).map(|error| error.respond(&correlation, throttle)),
@@ -122,7 +124,11 @@ async fn surround(State(app): State<Arc<App>>, request: Request, next: Next) -> 
         response = spoil_response(response, kind, app.seed).await;
     }
     let shown = now.checked_add(skew).unwrap_or(now);
-    if let Some(date) = DateTimePrinter::new().timestamp_to_rfc9110_string(&shown).ok().and_then(|date| HeaderValue::from_str(&date).ok()) {
+    if let Some(date) = DateTimePrinter::new()
+        .timestamp_to_rfc9110_string(&shown)
+        .ok()
+        .and_then(|date| HeaderValue::from_str(&date).ok())
+    {
         response.headers_mut().insert(header::DATE, date);
     }
     response
@@ -131,12 +137,20 @@ async fn surround(State(app): State<Arc<App>>, request: Request, next: Next) -> 
 fn correlation(seed: u64, number: u64) -> String {
     let draw = Draw::new(seed, "correlation").with(number);
     let (a, b) = (draw.bits(), draw.with(1).bits());
-    format!("{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}", a >> 32, a >> 16 & 0xffff, a & 0xfff, b >> 48 & 0xfff, b & 0xffff_ffff_ffff)
+    format!(
+        "{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}",
+        a >> 32,
+        a >> 16 & 0xffff,
+        a & 0xfff,
+        b >> 48 & 0xfff,
+        b & 0xffff_ffff_ffff
+    )
 }
 
 fn refusal(throttle: ThrottleBody, code: u16, retry_after: Option<u64>, correlation: &str) -> Response {
     let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let error = if status == StatusCode::FORBIDDEN { ApiError::throttled() } else { ApiError::of_status(status) };
+    let error =
+        if status == StatusCode::FORBIDDEN { ApiError::throttled() } else { ApiError::of_status(status) };
     let mut response = error.respond(correlation, throttle);
     if let Some(seconds) = retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -145,12 +159,18 @@ fn refusal(throttle: ThrottleBody, code: u16, retry_after: Option<u64>, correlat
 }
 
 fn authenticate(app: &App, request: &Request, now: jiff::Timestamp) -> Option<ApiError> {
-    let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let header = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let Some(token) = header.strip_prefix("Bearer ") else { return Some(ApiError::unauthorized()) };
     match app.token_state(token, now) {
         TokenState::Valid => None,
         TokenState::Unknown => Some(ApiError::unauthorized()),
-        TokenState::WrongScope => Some(ApiError::forbidden("forbidden-access", "Access to this resource is forbidden.")),
+        TokenState::WrongScope => {
+            Some(ApiError::forbidden("forbidden-access", "Access to this resource is forbidden."))
+        }
         TokenState::Expired => Some(ApiError::token_expired(match app.world.env().switches.expired_token {
             ExpiredToken::Unauthorized => StatusCode::UNAUTHORIZED,
             ExpiredToken::Forbidden => StatusCode::FORBIDDEN,
@@ -190,5 +210,7 @@ impl IntoResponse for ApiError {
 
 /// Bounded reading of what clients send.
 pub(crate) async fn read_body(body: Body) -> Result<Bytes, ApiError> {
-    to_bytes(body, 1024 * 1024).await.map_err(|_| ApiError::bad("invalid-content", "Posted request not valid.", "body"))
+    to_bytes(body, 1024 * 1024)
+        .await
+        .map_err(|_| ApiError::bad("invalid-content", "Posted request not valid.", "body"))
 }

@@ -47,7 +47,9 @@ fn main() -> ExitCode {
 
 async fn run(cli: Cli, context: Context) -> Result<(), Fatal> {
     if cli.flags.config_file.is_some() || cli.flags.web_config_file.is_some() {
-        return Err(Fatal::settings("--config.file and --web.config.file mean nothing to the sandbox: use --scenario.file"));
+        return Err(Fatal::settings(
+            "--config.file and --web.config.file mean nothing to the sandbox: use --scenario.file",
+        ));
     }
     let mut scenario = match &cli.scenario {
         Some(path) => Scenario::from_file(path),
@@ -57,13 +59,18 @@ async fn run(cli: Cli, context: Context) -> Result<(), Fatal> {
     scenario.seed = cli.seed.unwrap_or(scenario.seed);
     scenario.population.users = cli.population.unwrap_or(scenario.population.users);
     let api_key = match &cli.api_key {
-        Some(path) => Secret::from_file(path).map_err(|error| Fatal::settings(format!("--api-key.file {}: {error}", path.display())))?.expose().to_owned(),
+        Some(path) => Secret::from_file(path)
+            .map_err(|error| Fatal::settings(format!("--api-key.file {}: {error}", path.display())))?
+            .expose()
+            .to_owned(),
         None => DEFAULT_API_KEY.to_owned(),
     };
     let listener = listen("--web.listen-address", cli.flags.listen_address("127.0.0.1:9767")).await?;
     let address: SocketAddr = listener.local_addr().map_err(Fatal::running)?;
     if !address.ip().is_loopback() {
-        return Err(Fatal::settings(format!("--web.listen-address: {address} is not loopback, and anyone can change a sandbox: use 127.0.0.1")));
+        return Err(Fatal::settings(format!(
+            "--web.listen-address: {address} is not loopback, and anyone can change a sandbox: use 127.0.0.1"
+        )));
     }
     let config = SandboxConfig {
         clock: context.clock,
@@ -77,7 +84,8 @@ async fn run(cli: Cli, context: Context) -> Result<(), Fatal> {
     let sandbox = Sandbox::start_on(listener, config).map_err(Fatal::settings)?;
     if let Some(path) = &cli.users_file {
         let ids = sandbox.user_ids().join("\n") + "\n";
-        std::fs::write(path, ids).map_err(|error| Fatal::settings(format!("--users.write-file {}: {error}", path.display())))?;
+        std::fs::write(path, ids)
+            .map_err(|error| Fatal::settings(format!("--users.write-file {}: {error}", path.display())))?;
     }
     tracing::info!(%address, epoch = %sandbox.epoch(), "listening");
     context.stop.cancelled().await;

@@ -9,7 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     connectors::Catalogue,
     draw::Draw,
-    scenario::{Act, At, BadScenario, Connection, Deed, Failure, JobKind, Method, Queue, Span, Until, Updates, User, check_share},
+    scenario::{
+        Act, At, BadScenario, Connection, Deed, Failure, JobKind, Method, Queue, Span, Until, Updates, User,
+        check_share,
+    },
     world::job::RETRY,
 };
 
@@ -35,7 +38,15 @@ pub struct Population {
 
 impl Default for Population {
     fn default() -> Self {
-        Self { users: 0, connections: 1, every: Span::hours(24), wrong_credentials: 0.01, user_action: 0.002, unavailable: 0.005, waves: Vec::new() }
+        Self {
+            users: 0,
+            connections: 1,
+            every: Span::hours(24),
+            wrong_credentials: 0.01,
+            user_action: 0.002,
+            unavailable: 0.005,
+            waves: Vec::new(),
+        }
     }
 }
 
@@ -70,7 +81,11 @@ impl Population {
         if self.every < Span::seconds(60) {
             return Err(BadScenario("population: every: less than a minute".to_owned()));
         }
-        for (what, share) in [("wrong_credentials", self.wrong_credentials), ("user_action", self.user_action), ("unavailable", self.unavailable)] {
+        for (what, share) in [
+            ("wrong_credentials", self.wrong_credentials),
+            ("user_action", self.user_action),
+            ("unavailable", self.unavailable),
+        ] {
             check_share(&format!("population: {what}"), share)?;
         }
         self.waves.iter().try_for_each(Wave::check)
@@ -93,9 +108,14 @@ impl Population {
         if to.duration_since(from).as_millis() >= period {
             return std::iter::once(0..self.users).collect();
         }
-        let number = |offset: i128| u32::try_from((offset * i128::from(self.users) + period - 1) / period).unwrap_or(self.users).min(self.users);
+        let number = |offset: i128| {
+            u32::try_from((offset * i128::from(self.users) + period - 1) / period)
+                .unwrap_or(self.users)
+                .min(self.users)
+        };
         let (start, length) = (from.duration_since(epoch).as_millis(), to.duration_since(from).as_millis());
-        let shifts: BTreeSet<i128> = (0..=84).map(|tries| (start - RETRY.as_millis() * tries).rem_euclid(period)).collect();
+        let shifts: BTreeSet<i128> =
+            (0..=84).map(|tries| (start - RETRY.as_millis() * tries).rem_euclid(period)).collect();
         let mut ranges = Vec::new();
         for begin in shifts {
             ranges.push(number(begin)..number((begin + length + 1).min(period)));
@@ -110,7 +130,9 @@ impl Population {
     /// Everything about one generated user, as a scenario would tell it.
     pub(crate) fn user(&self, seed: u64, index: u32, catalogue: &Catalogue) -> User {
         let draw = Draw::new(seed, "population").with(u64::from(index));
-        let connections = (0..self.connections).map(|number| self.connection(draw.with(u64::from(number)), index, catalogue)).collect();
+        let connections = (0..self.connections)
+            .map(|number| self.connection(draw.with(u64::from(number)), index, catalogue))
+            .collect();
         User {
             name: format!("user-{index:07}"),
             email: format!("user-{index:07}@people.example"),
@@ -124,7 +146,10 @@ impl Population {
         let mut connection = Connection {
             institution: Some(institution.to_owned()),
             method,
-            updates: Some(Updates { every: self.every, first: At::Offset(self.phase(index) - self.every.0 * 8) }),
+            updates: Some(Updates {
+                every: self.every,
+                first: At::Offset(self.phase(index) - self.every.0 * 8),
+            }),
             ..Connection::default()
         };
         if draw.with(2).chance(self.wrong_credentials) && method == Method::Web {
@@ -138,14 +163,20 @@ impl Population {
             if let (true, At::Offset(from)) = (draw.with(4).chance(0.7), from) {
                 // At a full two hours after the phase, as everything else of a generated user: so who is busy follows from the number.
                 let phase = self.phase(index);
-                let periods = (from - phase).as_millis().div_euclid(RETRY.as_millis()) + i128::from(draw.with(5).between(2, 50));
+                let periods = (from - phase).as_millis().div_euclid(RETRY.as_millis())
+                    + i128::from(draw.with(5).between(2, 50));
                 let at = phase + RETRY * i32::try_from(periods).unwrap_or(0);
                 connection.timeline.push(Deed { at: At::Offset(at), act: Act::GiveCredentials });
             }
         }
         if draw.with(6).chance(self.user_action) {
             let from = At::hours(draw.with(7).between(-72, 24 * 30));
-            connection.failures.push(Failure { from, until: Until::Action, persona: Some(crate::scenario::Persona::Erlich), ..Failure::default() });
+            connection.failures.push(Failure {
+                from,
+                until: Until::Action,
+                persona: Some(crate::scenario::Persona::Erlich),
+                ..Failure::default()
+            });
         }
         if draw.with(8).chance(self.unavailable) {
             let from = draw.with(9).between(-72 * 60, 24 * 60 * 30);

@@ -80,7 +80,8 @@ impl Requests {
 
     /// Whether one more token may be issued now.
     pub(crate) fn token_allowed(&mut self, now: Timestamp) -> bool {
-        let (began, count) = self.token_window.filter(|(began, _)| now.duration_since(*began) < TOKENS.0).unwrap_or((now, 0));
+        let (began, count) =
+            self.token_window.filter(|(began, _)| now.duration_since(*began) < TOKENS.0).unwrap_or((now, 0));
         self.token_window = Some((began, count + 1));
         count < TOKENS.1
     }

@@ -78,7 +78,9 @@ impl Sandbox {
     /// # Errors
     /// The scenario is bad or the address is taken.
     pub async fn start(config: SandboxConfig) -> Result<Handle, StartError> {
-        let listener = TcpListener::bind(config.listen).await.map_err(|error| StartError::Listen(config.listen, error))?;
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .map_err(|error| StartError::Listen(config.listen, error))?;
         Self::start_on(listener, config)
     }
 
@@ -141,7 +143,9 @@ impl Handle {
 
     /// The ids of a user's connections, in the order of the scenario.
     pub fn connection_ids(&self, name: &str) -> Vec<String> {
-        self.truth_of(name).map(|user| user.connections.into_iter().map(|connection| connection.id).collect()).unwrap_or_default()
+        self.truth_of(name)
+            .map(|user| user.connections.into_iter().map(|connection| connection.id).collect())
+            .unwrap_or_default()
     }
 
     /// What really happened, of all users that are held in memory.
@@ -190,9 +194,21 @@ impl Handle {
     ///
     /// # Errors
     /// The institution is none.
-    pub fn set_connector(&self, institution: &str, method: Option<Method>, status: ConnectorStatus) -> Result<(), BadScenario> {
+    pub fn set_connector(
+        &self,
+        institution: &str,
+        method: Option<Method>,
+        status: ConnectorStatus,
+    ) -> Result<(), BadScenario> {
         let from = At::Date(self.app.clock.now());
-        self.change(Change::Connector(Outage { institution: institution.to_owned(), method, status, from, until: None, failing: 0.0 }))
+        self.change(Change::Connector(Outage {
+            institution: institution.to_owned(),
+            method,
+            status,
+            from,
+            until: None,
+            failing: 0.0,
+        }))
     }
 
     /// Replaces all faults of the API.

@@ -90,10 +90,15 @@ impl Body for Broken {
     type Data = Bytes;
     type Error = std::io::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         match self.first.take() {
             Some(first) => Poll::Ready(Some(Ok(Frame::data(first)))),
-            None => self.wait.as_mut().poll(context).map(|()| Some(Err(std::io::Error::other("cut on purpose")))),
+            None => {
+                self.wait.as_mut().poll(context).map(|()| Some(Err(std::io::Error::other("cut on purpose"))))
+            }
         }
     }
 }
@@ -117,7 +122,10 @@ impl Body for Padded {
     type Data = Bytes;
     type Error = std::convert::Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         if let Some(first) = self.first.take() {
             return Poll::Ready(Some(Ok(Frame::data(first))));
         }
@@ -138,13 +146,20 @@ mod tests {
 
     #[test]
     fn spoiled_bodies_are_spoiled() {
-        let good = Bytes::from_static(br#"{"type":"list","data":[{"id":"a","created":"2026-01-01T00:00:00Z","n":1}]}"#);
+        let good = Bytes::from_static(
+            br#"{"type":"list","data":[{"id":"a","created":"2026-01-01T00:00:00Z","n":1}]}"#,
+        );
         for kind in [FaultKind::Truncate, FaultKind::Malform] {
             assert!(serde_json::from_slice::<Value>(&spoil(good.clone(), &kind, 1)).is_err(), "{kind:?}");
         }
         let wrong: Value = serde_json::from_slice(&spoil(good.clone(), &FaultKind::WrongTypes, 1)).unwrap();
-        assert_eq!(wrong, json!({"type": 4, "data": {"0": {"id": "a", "created": "2026-01-01T00:00:00Z", "n": 1}}}));
-        let skewed: Value = serde_json::from_slice(&spoil(good, &FaultKind::Skew(crate::scenario::Span::hours(1)), 1)).unwrap();
+        assert_eq!(
+            wrong,
+            json!({"type": 4, "data": {"0": {"id": "a", "created": "2026-01-01T00:00:00Z", "n": 1}}})
+        );
+        let skewed: Value =
+            serde_json::from_slice(&spoil(good, &FaultKind::Skew(crate::scenario::Span::hours(1)), 1))
+                .unwrap();
         assert_eq!(skewed["data"][0]["created"], "2026-01-01T01:00:00Z");
     }
 

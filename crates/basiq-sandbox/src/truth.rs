@@ -109,9 +109,16 @@ pub struct Try {
 impl Connection {
     /// The newest job of the connection itself that has finished by `now`, and whether it succeeded.
     pub fn newest_finished(&self, now: Timestamp) -> Option<(&Job, bool)> {
-        let finished = self.jobs.iter().filter(|job| !matches!(job.kind, JobKind::Report | JobKind::Statement));
+        let finished =
+            self.jobs.iter().filter(|job| !matches!(job.kind, JobKind::Report | JobKind::Statement));
         finished
-            .filter_map(|job| job.tries.iter().rev().find(|run| run.ended <= now).map(|run| (run.ended, job, run.failed.is_none())))
+            .filter_map(|job| {
+                job.tries
+                    .iter()
+                    .rev()
+                    .find(|run| run.ended <= now)
+                    .map(|run| (run.ended, job, run.failed.is_none()))
+            })
             .max_by_key(|(ended, ..)| *ended)
             .map(|(_, job, succeeded)| (job, succeeded))
     }
@@ -124,7 +131,8 @@ impl Connection {
 
 pub(crate) fn tell(app: &App) -> Truth {
     let now = app.clock.now();
-    let users = app.world.held_numbers().into_iter().filter_map(|number| app.world.read(number, now, user)).collect();
+    let users =
+        app.world.held_numbers().into_iter().filter_map(|number| app.world.read(number, now, user)).collect();
     let requests = app.requests();
     Truth {
         now,
@@ -154,14 +162,31 @@ fn user(user: &WorldUser, env: &Env) -> User {
         method: connection.method,
         status: connection.status,
         deleted: connection.deleted,
-        jobs: connection.jobs.iter().map(|told| job(env.ids.write(Id::Job { user: user.index, connection: connection.number, job: told.number }), told)).collect(),
+        jobs: connection
+            .jobs
+            .iter()
+            .map(|told| {
+                job(
+                    env.ids.write(Id::Job {
+                        user: user.index,
+                        connection: connection.number,
+                        job: told.number,
+                    }),
+                    told,
+                )
+            })
+            .collect(),
     });
     User {
         name: user.name.clone(),
         id: user.id.clone(),
         deleted: user.deleted,
         connections: connections.collect(),
-        events: user.log.from(0).map(|event| Event { at: event.at, kind: event.kind, connection_id: event.connection.map(id) }).collect(),
+        events: user
+            .log
+            .from(0)
+            .map(|event| Event { at: event.at, kind: event.kind, connection_id: event.connection.map(id) })
+            .collect(),
     }
 }
 
@@ -172,5 +197,12 @@ fn job(id: String, job: &WorldJob) -> Job {
         failed: run.failed.as_ref().map(|(failed, _)| (failed.step.clone(), failed.code.clone())),
         steps: job.titles.iter().take(run.ends.len()).cloned().collect(),
     });
-    Job { id, kind: job.kind, created: job.created, tries: tries.collect(), next_try: job.queued.map(|queued| queued.next_try), left: job.left }
+    Job {
+        id,
+        kind: job.kind,
+        created: job.created,
+        tries: tries.collect(),
+        next_try: job.queued.map(|queued| queued.next_try),
+        left: job.left,
+    }
 }

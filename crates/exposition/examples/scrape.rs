@@ -42,7 +42,10 @@ fn main() {
     let args: Vec<String> = env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [side, form, connections, address] => measure(side, form, connections.parse().unwrap(), address),
-        [connections] => compare(connections.parse().expect("a number of connections")),
+        [connections] => match connections.parse() {
+            Ok(connections) => compare(connections),
+            Err(error) => println!("usage: scrape [CONNECTIONS]; {connections:?}: {error}"),
+        },
         _ => compare(100_000),
     }
 }

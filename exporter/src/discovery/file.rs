@@ -37,11 +37,14 @@ struct Group {
     _labels: BTreeMap<String, serde::de::IgnoredAny>,
 }
 
+/// When a file was last written, and its size: what tells that it changed.
+type Stamp = (SystemTime, u64);
+
 /// The source.
 #[derive(Debug)]
 pub(super) struct Files {
     paths: Vec<String>,
-    read: BTreeMap<PathBuf, (Option<(SystemTime, u64)>, HashSet<Id>)>,
+    read: BTreeMap<PathBuf, (Option<Stamp>, HashSet<Id>)>,
 }
 
 impl Files {

@@ -93,8 +93,8 @@ pub fn plan(user: &User, need: Need, pace: &Pace, now: Ms) -> Plan {
             .jobs
             .iter()
             .any(|job| job.is_failed() && !unlisted(job) && job.connection.as_ref() == Some(&connection.id));
-        connection.status == Status::Invalid && !evidence
-            || matches!(standing(user, connection, now), Standing::Failing(_)) && !evidence
+        let failing = || matches!(standing(user, connection, now), Standing::Failing(_));
+        !evidence && (connection.status == Status::Invalid || failing())
     });
     let unknown = user.jobs.iter().any(|job| {
         let named = job.connection.as_ref();

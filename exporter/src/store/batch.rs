@@ -81,7 +81,7 @@ fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 
 pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
     match postcard::take_from_bytes(body) {
-        Ok((value, rest)) if rest.is_empty() => Some(value),
+        Ok((value, [])) => Some(value),
         _ => None,
     }
 }

@@ -171,7 +171,10 @@ impl Running {
     }
 }
 
-fn parse(text: &str) -> Vec<((String, BTreeMap<String, String>), f64)> {
+/// A sample's name and labels, and its value.
+type Sample = ((String, BTreeMap<String, String>), f64);
+
+fn parse(text: &str) -> Vec<Sample> {
     let limits = exposition::Limits::default();
     let samples = exposition::parse::parse(text.as_bytes(), exposition::Format::Text, &limits).unwrap();
     let owned = samples.iter().map(|sample| {

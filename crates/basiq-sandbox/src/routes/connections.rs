@@ -31,9 +31,16 @@ use crate::{
     },
 };
 
-pub(super) async fn list(State(app): State<Arc<App>>, Path(id): Path<String>, Query(params): Query<Params>) -> Answer {
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Query(params): Query<Params>,
+) -> Answer {
     let number = app.world.user_number(&id).ok_or_else(no_user)?;
-    let filters = filter::parse(params.filter.as_deref(), &["connection.id", "connection.status", "id", "status", "institution.id"])?;
+    let filters = filter::parse(
+        params.filter.as_deref(),
+        &["connection.id", "connection.status", "id", "status", "institution.id"],
+    )?;
     let now = app.clock.now();
     let found = app.world.read(number, now, |user, env| {
         user.exists(now).then(|| {
@@ -46,7 +53,8 @@ pub(super) async fn list(State(app): State<Arc<App>>, Path(id): Path<String>, Qu
                     })
                 })
             };
-            let all = user.living(now).map(|connection| (connection, connection_json(&app, user, connection, env)));
+            let all =
+                user.living(now).map(|connection| (connection, connection_json(&app, user, connection, env)));
             all.filter(|(connection, body)| fits(connection, body)).map(|(_, body)| body).collect::<Vec<_>>()
         })
     });
@@ -55,16 +63,24 @@ pub(super) async fn list(State(app): State<Arc<App>>, Path(id): Path<String>, Qu
     ok(json!({"type": "list", "data": data, "links": links}))
 }
 
-pub(super) async fn one(State(app): State<Arc<App>>, Path((user, connection)): Path<(String, String)>) -> Answer {
+pub(super) async fn one(
+    State(app): State<Arc<App>>,
+    Path((user, connection)): Path<(String, String)>,
+) -> Answer {
     let (number, connection) = locate(&app, &user, &connection)?;
     let now = app.clock.now();
     let body = app.world.read(number, now, |user, env| {
-        user.living(now).find(|candidate| candidate.number == connection).map(|connection| connection_json(&app, user, connection, env))
+        user.living(now)
+            .find(|candidate| candidate.number == connection)
+            .map(|connection| connection_json(&app, user, connection, env))
     });
     ok(body.flatten().ok_or_else(no_connection)?)
 }
 
-pub(super) async fn delete(State(app): State<Arc<App>>, Path((user, connection)): Path<(String, String)>) -> Answer {
+pub(super) async fn delete(
+    State(app): State<Arc<App>>,
+    Path((user, connection)): Path<(String, String)>,
+) -> Answer {
     let (number, connection) = locate(&app, &user, &connection)?;
     let now = app.clock.now();
     let deleted = app.world.change(number, now, |user, env| {
@@ -76,12 +92,17 @@ pub(super) async fn delete(State(app): State<Arc<App>>, Path((user, connection))
     if deleted == Some(true) { Ok(StatusCode::NO_CONTENT.into_response()) } else { Err(no_connection()) }
 }
 
-pub(super) async fn refresh(State(app): State<Arc<App>>, Path((user_id, connection_id)): Path<(String, String)>) -> Answer {
+pub(super) async fn refresh(
+    State(app): State<Arc<App>>,
+    Path((user_id, connection_id)): Path<(String, String)>,
+) -> Answer {
     let (number, connection) = locate(&app, &user_id, &connection_id)?;
     let now = app.clock.now();
     let done = app.world.change(number, now, |user, env| {
         let outcome = user.refresh(connection, now, env)?;
-        let (Refreshed::Started(job) | Refreshed::Existing(job)) = outcome else { return Some((outcome, None)) };
+        let (Refreshed::Started(job) | Refreshed::Existing(job)) = outcome else {
+            return Some((outcome, None));
+        };
         let job_id = env.ids.write(Id::Job { user: user.index, connection, job });
         let whole = user.connections.get(usize::from(connection)).and_then(|connection| {
             connection.job(job).map(|job| job_json(&app, user, connection, job, env, now, Shape::Single))
@@ -94,14 +115,25 @@ pub(super) async fn refresh(State(app): State<Arc<App>>, Path((user_id, connecti
     app.requests().refreshed(RefreshSeen { at: now, user_id, connection_id, job_id, outcome });
     let switches = app.world.env().switches.clone();
     match (outcome, job) {
-        (Refreshed::Started(_), Some((id, _))) => Ok((StatusCode::ACCEPTED, Json(reference(&app, &id))).into_response()),
+        (Refreshed::Started(_), Some((id, _))) => {
+            Ok((StatusCode::ACCEPTED, Json(reference(&app, &id))).into_response())
+        }
         (Refreshed::Existing(_), Some((id, whole))) => ok(match (switches.existing_body, whole) {
             (ExistingBody::Job, Some(whole)) => whole,
             _ => reference(&app, &id),
         }),
-        (Refreshed::Limit, _) => Err(ApiError::forbidden("access-denied", "The daily number of refreshes of this connection is used up.")),
-        _ if switches.refresh_invalid == RefreshInvalid::Forbidden => Err(ApiError::forbidden("access-denied", "The connection is invalid.")),
-        _ => Err(ApiError::bad("invalid-credentials", "The connection is invalid: its credentials must be updated first.", "connectionId")),
+        (Refreshed::Limit, _) => Err(ApiError::forbidden(
+            "access-denied",
+            "The daily number of refreshes of this connection is used up.",
+        )),
+        _ if switches.refresh_invalid == RefreshInvalid::Forbidden => {
+            Err(ApiError::forbidden("access-denied", "The connection is invalid."))
+        }
+        _ => Err(ApiError::bad(
+            "invalid-credentials",
+            "The connection is invalid: its credentials must be updated first.",
+            "connectionId",
+        )),
     }
 }
 

@@ -37,7 +37,9 @@ pub(super) async fn list(State(app): State<Arc<App>>, Query(params): Query<Param
             let fits = filters.iter().all(|filter| match filter.property.as_str() {
                 "connector.id" => filter.fits(&institution.id),
                 // Both spellings are taken, whichever is shown.
-                "connector.method" => ["openbanking", "open-banking", "web"].iter().any(|name| filter.fits(name) && (*name == "web") == (method == Method::Web)),
+                "connector.method" => ["openbanking", "open-banking", "web"]
+                    .iter()
+                    .any(|name| filter.fits(name) && (*name == "web") == (method == Method::Web)),
                 "connector.status" => filter.fits(status.as_str()),
                 "connector.stage" => filter.fits(institution.stage),
                 "connector.scopes" => SCOPES.iter().any(|scope| filter.fits(scope)),
@@ -58,10 +60,22 @@ pub(super) async fn list(State(app): State<Arc<App>>, Query(params): Query<Param
 
 const SCOPES: [&str; 3] = ["customer.person.basic", "bank.accounts.basic", "bank.transactions"];
 
-fn connector_json(app: &App, institution: &Institution, method: Method, status: ConnectorStatus, switches: &Switches) -> Value {
+fn connector_json(
+    app: &App,
+    institution: &Institution,
+    method: Method,
+    status: ConnectorStatus,
+    switches: &Switches,
+) -> Value {
     let id = &institution.id;
-    let draw = Draw::new(0, "connector").with(id.bytes().fold(0, |sum, byte| sum * 31 + u64::from(byte))).with(u64::from(method == Method::Web));
-    let (verify, accounts, transactions) = (draw.with(1).between(900, 9_000), draw.with(2).between(900, 6_000), draw.with(3).between(900, 20_000));
+    let draw = Draw::new(0, "connector")
+        .with(id.bytes().fold(0, |sum, byte| sum * 31 + u64::from(byte)))
+        .with(u64::from(method == Method::Web));
+    let (verify, accounts, transactions) = (
+        draw.with(1).between(900, 9_000),
+        draw.with(2).between(900, 6_000),
+        draw.with(3).between(900, 20_000),
+    );
     // Basiq has no averages for connectors that nobody used.
     let stats = if draw.with(4).chance(0.1) {
         json!({})

@@ -22,16 +22,31 @@ use crate::{
 const PAGE: usize = 500;
 
 pub(super) async fn list(State(app): State<Arc<App>>, Query(params): Query<Params>) -> Answer {
-    let filters = filter::parse(params.filter.as_deref(), &["user.id", "event.entity", "event.type", "event.createdDate"])?;
+    let filters = filter::parse(
+        params.filter.as_deref(),
+        &["user.id", "event.entity", "event.type", "event.createdDate"],
+    )?;
     let now = app.clock.now();
     let size = app.page_size.unwrap_or(PAGE).min(params.limit.unwrap_or(PAGE)).max(1);
     // A page begins at a user and an event of that user: nothing is held between pages.
-    let (from_user, from_event) = match params.next.as_deref().map(|next| next.split_once('-').map(|(user, event)| (user.parse(), event.parse()))) {
+    let (from_user, from_event) = match params
+        .next
+        .as_deref()
+        .map(|next| next.split_once('-').map(|(user, event)| (user.parse(), event.parse())))
+    {
         None => (0, 0),
         Some(Some((Ok(user), Ok(event)))) => (user, event),
-        Some(_) => return Err(ApiError::bad("parameter-not-valid", "The provided next parameter is not valid.", "next")),
+        Some(_) => {
+            return Err(ApiError::bad(
+                "parameter-not-valid",
+                "The provided next parameter is not valid.",
+                "next",
+            ));
+        }
     };
-    let one_user = filters.iter().find(|filter| filter.property == "user.id" && filter.condition == filter::Condition::Eq);
+    let one_user = filters
+        .iter()
+        .find(|filter| filter.property == "user.id" && filter.condition == filter::Condition::Eq);
     let numbers: Box<dyn Iterator<Item = u32> + Send> = match one_user {
         Some(filter) => Box::new(filter.values.first().and_then(|id| app.world.user_number(id)).into_iter()),
         None => Box::new(app.world.numbers(from_user)),
@@ -69,7 +84,10 @@ pub(super) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> 
     let Some(Id::Event { user, event }) = env.ids.read(&id) else { return Err(missing()) };
     let now = app.clock.now();
     let body = app.world.read(user, now, |user, env| {
-        let event = user.log.get(event).filter(|event| user.log.recent(now).any(|recent| recent.number == event.number))?;
+        let event = user
+            .log
+            .get(event)
+            .filter(|event| user.log.recent(now).any(|recent| recent.number == event.number))?;
         let mut body = listed(&app, user, event, env);
         body["data"] = entity(&app, user, event, env, now);
         Some(body)
@@ -79,11 +97,16 @@ pub(super) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> 
 
 pub(super) async fn types(State(app): State<Arc<App>>) -> Answer {
     let data: Vec<Value> = TYPES.iter().map(|(id, description)| type_json(&app, id, description)).collect();
-    ok(json!({"type": "list", "size": data.len(), "count": data.len(), "data": data, "links": {"self": format!("{}/events/types", app.base)}}))
+    ok(
+        json!({"type": "list", "size": data.len(), "count": data.len(), "data": data, "links": {"self": format!("{}/events/types", app.base)}}),
+    )
 }
 
 pub(super) async fn event_type(State(app): State<Arc<App>>, Path(id): Path<String>) -> Answer {
-    let (id, description) = TYPES.iter().find(|(known, _)| *known == id).ok_or_else(|| ApiError::not_found("Requested event type does not exist."))?;
+    let (id, description) = TYPES
+        .iter()
+        .find(|(known, _)| *known == id)
+        .ok_or_else(|| ApiError::not_found("Requested event type does not exist."))?;
     ok(type_json(&app, id, description))
 }
 

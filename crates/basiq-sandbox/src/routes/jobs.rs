@@ -19,7 +19,10 @@ use crate::{
     filter,
     http::read_body,
     scenario::JobKind,
-    switches::{DateSpelling, DetailSpelling, ExistingSteps, QueuedSteps, QueuedUpdated, Readable, SourceLink, Switches},
+    switches::{
+        DateSpelling, DetailSpelling, ExistingSteps, QueuedSteps, QueuedUpdated, Readable, SourceLink,
+        Switches,
+    },
     world::{
         connection::Connection,
         env::Env,
@@ -29,7 +32,11 @@ use crate::{
     },
 };
 
-pub(super) async fn list(State(app): State<Arc<App>>, Path(id): Path<String>, Query(params): Query<Params>) -> Answer {
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Query(params): Query<Params>,
+) -> Answer {
     let number = app.world.user_number(&id).ok_or_else(no_user)?;
     let filters = filter::parse(params.filter.as_deref(), &["connection.id"])?;
     let now = app.clock.now();
@@ -37,10 +44,14 @@ pub(super) async fn list(State(app): State<Arc<App>>, Path(id): Path<String>, Qu
         user.exists(now).then(|| {
             let mut jobs = Vec::new();
             for connection in &user.connections {
-                let connection_id = env.ids.write(Id::Connection { user: user.index, connection: connection.number });
+                let connection_id =
+                    env.ids.write(Id::Connection { user: user.index, connection: connection.number });
                 for job in connection.jobs.iter().filter(|job| job.is_listed(now)) {
                     if filters.iter().all(|filter| job.is_of_connection() && filter.fits(&connection_id)) {
-                        jobs.push((job.created, job_json(&app, user, connection, job, env, now, Shape::Listed)));
+                        jobs.push((
+                            job.created,
+                            job_json(&app, user, connection, job, env, now, Shape::Listed),
+                        ));
                     }
                 }
             }
@@ -74,13 +85,17 @@ pub(super) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> 
 }
 
 pub(super) async fn mfa(State(app): State<Arc<App>>, Path(id): Path<String>, body: Body) -> Answer {
-    let found = app.world.job_number(&id).ok_or_else(|| ApiError::not_found("Requested job does not exist."))?;
+    let found =
+        app.world.job_number(&id).ok_or_else(|| ApiError::not_found("Requested job does not exist."))?;
     let answer: Value = serde_json::from_slice(&read_body(body).await?).unwrap_or_default();
     if !answer["mfa-response"].is_array() {
         return Err(ApiError::bad("invalid-content", "Posted request not valid.", "mfa-response"));
     }
     let now = app.clock.now();
-    let taken = app.world.change(found.user, now, |user, _| user.answer_mfa(found.connection, found.job, now)).unwrap_or_default();
+    let taken = app
+        .world
+        .change(found.user, now, |user, _| user.answer_mfa(found.connection, found.job, now))
+        .unwrap_or_default();
     app.changed.notify_one();
     if !taken {
         return Err(ApiError::bad("parameter-not-valid", "The job does not wait for an answer.", "jobId"));
@@ -101,7 +116,15 @@ pub(crate) enum Shape {
 }
 
 /// A job as Basiq shows it at `now`.
-pub(crate) fn job_json(app: &App, user: &User, connection: &Connection, job: &Job, env: &Env, now: Timestamp, shape: Shape) -> Value {
+pub(crate) fn job_json(
+    app: &App,
+    user: &User,
+    connection: &Connection,
+    job: &Job,
+    env: &Env,
+    now: Timestamp,
+    shape: Shape,
+) -> Value {
     let id = env.ids.write(Id::Job { user: user.index, connection: connection.number, job: job.number });
     let switches = &env.switches;
     let link = format!("{}/jobs/{id}", app.base);
@@ -151,7 +174,10 @@ pub(crate) fn job_json(app: &App, user: &User, connection: &Connection, job: &Jo
         (Shape::Listed, DetailSpelling::Details) => "details",
         _ => "detail",
     };
-    body.insert("steps".to_owned(), Value::Array(steps(user, connection, job, &connection_id, switches, now, detail)));
+    body.insert(
+        "steps".to_owned(),
+        Value::Array(steps(user, connection, job, &connection_id, switches, now, detail)),
+    );
     body.insert("links".to_owned(), links);
     Value::Object(body)
 }
@@ -170,9 +196,19 @@ fn updated(job: &Job, switches: &Switches, now: Timestamp) -> Timestamp {
     last.ends.iter().rev().find(|end| **end <= now).copied().unwrap_or(last.started)
 }
 
-fn steps(user: &User, connection: &Connection, job: &Job, connection_id: &str, switches: &Switches, now: Timestamp, detail: &str) -> Vec<Value> {
+fn steps(
+    user: &User,
+    connection: &Connection,
+    job: &Job,
+    connection_id: &str,
+    switches: &Switches,
+    now: Timestamp,
+    detail: &str,
+) -> Vec<Value> {
     let shown = |title: &str, status: &str, result: Value| json!({"title": title, "status": status, "result": result});
-    let Some(last) = job.last() else { return job.titles.iter().map(|title| shown(title, "pending", Value::Null)).collect() };
+    let Some(last) = job.last() else {
+        return job.titles.iter().map(|title| shown(title, "pending", Value::Null)).collect();
+    };
     let running = now < last.ended();
     let between = if running { None } else { job.queued.map(|_| between_tries(job, switches)) };
     job.titles
@@ -216,8 +252,12 @@ fn failure(failed: &FailedStep, detail: &str) -> Value {
 fn success(user: &User, connection: &Connection, connection_id: &str, title: &str) -> Value {
     let url = match title {
         "verify-credentials" => format!("/users/{}/connections/{connection_id}", user.id),
-        "retrieve-accounts" => format!("/users/{}/accounts?filter=institution.id.eq('{}')", user.id, connection.institution),
-        "retrieve-transactions" => format!("/users/{}/transactions?filter=institution.id.eq('{}')", user.id, connection.institution),
+        "retrieve-accounts" => {
+            format!("/users/{}/accounts?filter=institution.id.eq('{}')", user.id, connection.institution)
+        }
+        "retrieve-transactions" => {
+            format!("/users/{}/transactions?filter=institution.id.eq('{}')", user.id, connection.institution)
+        }
         _ => return Value::Null,
     };
     json!({"type": "link", "url": url})

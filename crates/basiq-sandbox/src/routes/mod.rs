@@ -40,7 +40,10 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/events/types/{id}", get(events::event_type))
         .route("/events/{event}", get(events::one))
         .route("/notifications/webhooks", get(webhooks::list).post(webhooks::add))
-        .route("/notifications/webhooks/{webhook}", get(webhooks::one).post(webhooks::update).delete(webhooks::delete))
+        .route(
+            "/notifications/webhooks/{webhook}",
+            get(webhooks::one).post(webhooks::update).delete(webhooks::delete),
+        )
         .route("/notifications/webhooks/{webhook}/messages", get(webhooks::messages))
         .route("/notifications/webhooks/{webhook}/messages/{message}", get(webhooks::message))
         .route("/notifications/messages/test", post(webhooks::test_message))
@@ -72,9 +75,17 @@ fn no_user() -> ApiError {
 }
 
 /// One page of `items`, and the link to the next.
-fn page(app: &App, path: &str, params: &Params, size: Option<usize>, items: Vec<Value>) -> Result<(Vec<Value>, Value), ApiError> {
+fn page(
+    app: &App,
+    path: &str,
+    params: &Params,
+    size: Option<usize>,
+    items: Vec<Value>,
+) -> Result<(Vec<Value>, Value), ApiError> {
     let from: usize = match &params.next {
-        Some(next) => next.parse().map_err(|_| ApiError::bad("parameter-not-valid", "The provided next parameter is not valid.", "next"))?,
+        Some(next) => next.parse().map_err(|_| {
+            ApiError::bad("parameter-not-valid", "The provided next parameter is not valid.", "next")
+        })?,
         None => 0,
     };
     let size = size.unwrap_or(usize::MAX).min(params.limit.unwrap_or(usize::MAX)).max(1);

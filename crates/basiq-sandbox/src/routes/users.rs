@@ -18,7 +18,10 @@ use crate::{
 pub(super) async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Answer {
     let number = app.world.user_number(&id).ok_or_else(no_user)?;
     let now = app.clock.now();
-    let body = app.world.read(number, now, |user, env| user.exists(now).then(|| user_json(&app, user, env, now))).flatten();
+    let body = app
+        .world
+        .read(number, now, |user, env| user.exists(now).then(|| user_json(&app, user, env, now)))
+        .flatten();
     ok(body.ok_or_else(no_user)?)
 }
 

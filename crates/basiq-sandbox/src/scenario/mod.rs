@@ -311,7 +311,8 @@ impl Scenario {
     /// It is not YAML, has a key or value that is not known, or contradicts itself; the text says where.
     pub fn from_yaml(text: &str) -> Result<Self, BadScenario> {
         let options = serde_saphyr::options! { with_snippet: false };
-        let scenario: Self = serde_saphyr::from_str_with_options(text, options).map_err(|error| BadScenario(error.to_string()))?;
+        let scenario: Self = serde_saphyr::from_str_with_options(text, options)
+            .map_err(|error| BadScenario(error.to_string()))?;
         scenario.check()?;
         Ok(scenario)
     }
@@ -344,7 +345,9 @@ impl Scenario {
             if let Some(id) = &user.id
                 && (id.is_empty() || id.contains(['/', '?', '#']) || !ids.insert(id))
             {
-                return Err(BadScenario(format!("users: the id {id:?} is empty, given twice or not fit for a path")));
+                return Err(BadScenario(format!(
+                    "users: the id {id:?} is empty, given twice or not fit for a path"
+                )));
             }
             user.check()?;
         }
@@ -383,11 +386,23 @@ impl Outage {
 }
 
 pub(crate) fn check_share(what: &str, share: f64) -> Result<(), BadScenario> {
-    if (0.0..=1.0).contains(&share) { Ok(()) } else { Err(BadScenario(format!("{what}: {share} is not a share between 0 and 1"))) }
+    if (0.0..=1.0).contains(&share) {
+        Ok(())
+    } else {
+        Err(BadScenario(format!("{what}: {share} is not a share between 0 and 1")))
+    }
 }
 
 fn check_institution(id: &str) -> Result<(), BadScenario> {
     let bytes = id.as_bytes();
-    let fits = bytes.len() == 7 && bytes[..2].iter().all(u8::is_ascii_uppercase) && bytes[2..].iter().all(u8::is_ascii_digit);
-    if fits { Ok(()) } else { Err(BadScenario(format!("{id:?} is not an institution: write two letters and five digits, such as AU00000"))) }
+    let fits = bytes.len() == 7
+        && bytes[..2].iter().all(u8::is_ascii_uppercase)
+        && bytes[2..].iter().all(u8::is_ascii_digit);
+    if fits {
+        Ok(())
+    } else {
+        Err(BadScenario(format!(
+            "{id:?} is not an institution: write two letters and five digits, such as AU00000"
+        )))
+    }
 }

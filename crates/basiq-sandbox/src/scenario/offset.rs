@@ -37,7 +37,11 @@ impl At {
     /// The date it means in a sandbox that started at `epoch`.
     pub fn resolve(self, epoch: Timestamp) -> Timestamp {
         match self {
-            Self::Offset(offset) => epoch.checked_add(offset).unwrap_or(if offset.is_negative() { Timestamp::MIN } else { Timestamp::MAX }),
+            Self::Offset(offset) => epoch.checked_add(offset).unwrap_or(if offset.is_negative() {
+                Timestamp::MIN
+            } else {
+                Timestamp::MAX
+            }),
             Self::Date(date) => date,
         }
     }
@@ -45,7 +49,9 @@ impl At {
 
 /// Why a time or duration of a scenario cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is not a time: write a duration such as 90s, 10m or -6d23h (counted from the start), or an RFC 3339 date")]
+#[error(
+    "{0:?} is not a time: write a duration such as 90s, 10m or -6d23h (counted from the start), or an RFC 3339 date"
+)]
 pub struct BadTime(String);
 
 /// Reads `1d2h`, `-90s`, `0` as a duration.
@@ -65,7 +71,8 @@ pub fn parse_offset(text: &str) -> Result<SignedDuration, BadTime> {
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(bad)?;
         let number: i64 = rest[..digits].parse().map_err(|_| bad())?;
-        let letters = rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |length| digits + length);
+        let letters =
+            rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |length| digits + length);
         let unit = match &rest[digits..letters] {
             "w" => 604_800_000,
             "d" => 86_400_000,
@@ -169,7 +176,9 @@ mod tests {
 
     #[test]
     fn times_are_read_and_written() {
-        for (text, seconds) in [("0", 0), ("10m", 600), ("-6d23h", -601_200), ("1h30m", 5_400), ("1w", 604_800)] {
+        for (text, seconds) in
+            [("0", 0), ("10m", 600), ("-6d23h", -601_200), ("1h30m", 5_400), ("1w", 604_800)]
+        {
             assert_eq!(text.parse::<At>().unwrap(), At::seconds(seconds), "{text}");
         }
         assert_eq!(At::seconds(-601_200).to_string(), "-6d23h");

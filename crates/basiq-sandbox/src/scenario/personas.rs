@@ -31,14 +31,21 @@ impl Persona {
     /// Step, code, title and detail of the failed step.
     pub(crate) fn failure(self) -> (&'static str, &'static str, &'static str, &'static str) {
         match self {
-            Self::Bighead => ("verify-credentials", "invalid-credentials", "Cannot login to target institution, check credentials.", "Account is locked"),
+            Self::Bighead => (
+                "verify-credentials",
+                "invalid-credentials",
+                "Cannot login to target institution, check credentials.",
+                "Account is locked",
+            ),
             Self::Erlich => (
                 "retrieve-accounts",
                 "account-not-accessible-requires-user-action",
                 "Account is not accessible, user action required.",
                 "The institution requires the user to log in and take action before accounts can be accessed.",
             ),
-            Self::JianYang => ("retrieve-accounts", "service-unavailable", TITLE_UNAVAILABLE, DETAIL_UNAVAILABLE),
+            Self::JianYang => {
+                ("retrieve-accounts", "service-unavailable", TITLE_UNAVAILABLE, DETAIL_UNAVAILABLE)
+            }
         }
     }
 }
@@ -54,13 +61,18 @@ pub(crate) fn words(code: &str) -> (&'static str, &'static str) {
             "Cannot login to target institution using supplied credentials. Please check credentials and try again.",
         ),
         "locked-account" => ("Account is locked.", "Account is locked"),
-        "multifactor-required" => ("Multi-factor authentication required.", "The user did not answer the multi-factor challenge."),
-        "authorization-failed" => ("Authorization failed", "Consent is no longer valid."),
-        "account-not-accessible-requires-user-action" | "user-action-required" => {
-            ("Account is not accessible, user action required.", "The institution requires the user to log in and take action.")
+        "multifactor-required" => {
+            ("Multi-factor authentication required.", "The user did not answer the multi-factor challenge.")
         }
+        "authorization-failed" => ("Authorization failed", "Consent is no longer valid."),
+        "account-not-accessible-requires-user-action" | "user-action-required" => (
+            "Account is not accessible, user action required.",
+            "The institution requires the user to log in and take action.",
+        ),
         "service-unavailable" => (TITLE_UNAVAILABLE, DETAIL_UNAVAILABLE),
-        "maintenance" => ("Institution under maintenance", "The institution is under maintenance. Try again later."),
+        "maintenance" => {
+            ("Institution under maintenance", "The institution is under maintenance. Try again later.")
+        }
         "job-timed-out" => ("Job timed out", "The job did not finish in time."),
         "institution-not-found" => ("Institution not found", "The institution is not supported."),
         "institution-disabled" => ("Institution disabled", "The institution has been disabled."),

@@ -10,7 +10,10 @@ impl<'de> Deserialize<'de> for Until {
             "never" => Ok(Self::Never),
             "credentials" => Ok(Self::Credentials),
             "action" => Ok(Self::Action),
-            time => time.parse().map(Self::At).map_err(|error| D::Error::custom(format!("{error}; or one of never, credentials, action"))),
+            time => time
+                .parse()
+                .map(Self::At)
+                .map_err(|error| D::Error::custom(format!("{error}; or one of never, credentials, action"))),
         }
     }
 }

@@ -112,11 +112,26 @@ impl State {
         self.made += 1;
         let draw = Draw::new(seed, purpose).with(self.made);
         let (a, b) = (draw.bits(), draw.with(1).bits());
-        format!("{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}", a >> 32, a >> 16 & 0xffff, a & 0xfff, b >> 48 & 0xfff, b & 0xffff_ffff_ffff)
+        format!(
+            "{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}",
+            a >> 32,
+            a >> 16 & 0xffff,
+            a & 0xfff,
+            b >> 48 & 0xfff,
+            b & 0xffff_ffff_ffff
+        )
     }
 
     /// Adds a subscription (`id` none) or changes one; its id.
-    pub(crate) fn put(&mut self, seed: u64, now: Timestamp, id: Option<&str>, name: &str, url: &str, events: Vec<String>) -> Result<String, Refused> {
+    pub(crate) fn put(
+        &mut self,
+        seed: u64,
+        now: Timestamp,
+        id: Option<&str>,
+        name: &str,
+        url: &str,
+        events: Vec<String>,
+    ) -> Result<String, Refused> {
         let known = |event: &String| crate::world::events::TYPES.iter().any(|(kind, _)| kind == event);
         if !url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https")) {
             return Err(Refused::NotAUrl);
@@ -131,7 +146,9 @@ impl State {
         if others().any(|other| other.events.iter().any(|event| events.contains(event))) {
             return Err(Refused::AlreadySubscribed);
         }
-        if let Some(existing) = self.subscriptions.iter_mut().find(|existing| Some(existing.id.as_str()) == id) {
+        if let Some(existing) =
+            self.subscriptions.iter_mut().find(|existing| Some(existing.id.as_str()) == id)
+        {
             existing.name = name.to_owned();
             existing.url = url.to_owned();
             existing.events = events;
@@ -139,7 +156,11 @@ impl State {
             return Ok(existing.id.clone());
         }
         let id = self.uuid(seed, "webhook");
-        let key: Vec<u8> = (0..3).flat_map(|part| Draw::new(seed, "webhook secret").with(self.made).with(part).bits().to_be_bytes()).collect();
+        let key: Vec<u8> = (0..3)
+            .flat_map(|part| {
+                Draw::new(seed, "webhook secret").with(self.made).with(part).bits().to_be_bytes()
+            })
+            .collect();
         self.subscriptions.push(Subscription {
             id: id.clone(),
             name: name.to_owned(),
@@ -168,7 +189,10 @@ impl State {
         for index in 0..self.subscriptions.len() {
             let id = self.uuid(seed, "message");
             let subscription = &mut self.subscriptions[index];
-            if subscription.disabled || event.at < subscription.created || !subscription.events.contains(&event.kind) {
+            if subscription.disabled
+                || event.at < subscription.created
+                || !subscription.events.contains(&event.kind)
+            {
                 continue;
             }
             subscription.push(Message {
@@ -222,7 +246,15 @@ mod tests {
 
     #[test]
     fn a_message_is_retried_on_basiqs_schedule_and_then_given_up() {
-        let mut message = Message { id: String::new(), kind: String::new(), event_id: String::new(), body: String::new(), attempts: Vec::new(), next: None, under_way: true };
+        let mut message = Message {
+            id: String::new(),
+            kind: String::new(),
+            event_id: String::new(),
+            body: String::new(),
+            attempts: Vec::new(),
+            next: None,
+            under_way: true,
+        };
         let mut at = Timestamp::UNIX_EPOCH;
         for wait in WAITS {
             assert!(!message.attempted(at, 500));

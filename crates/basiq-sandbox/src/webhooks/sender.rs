@@ -73,11 +73,20 @@ fn step(app: &Arc<App>, now: Timestamp, client: &reqwest::Client, under_way: &mu
         });
     }
     let state = app.webhooks.state();
-    let pending = state.subscriptions.iter().flat_map(|subscription| &subscription.messages).filter(|message| !message.under_way);
+    let pending = state
+        .subscriptions
+        .iter()
+        .flat_map(|subscription| &subscription.messages)
+        .filter(|message| !message.under_way);
     let next_message = pending.filter_map(|message| message.next).min().filter(|_| under_way.len() < AT_ONCE);
     drop(state);
     // Never in a tight loop: what is due already was started above, or waits for a free place.
-    [next_message, app.world.next_due(), swept].into_iter().flatten().min().unwrap_or(far).max(now + SignedDuration::from_millis(1))
+    [next_message, app.world.next_due(), swept]
+        .into_iter()
+        .flatten()
+        .min()
+        .unwrap_or(far)
+        .max(now + SignedDuration::from_millis(1))
 }
 
 fn announce_held(app: &App, now: Timestamp) {
@@ -98,8 +107,14 @@ fn announce_held(app: &App, now: Timestamp) {
 
 pub(super) fn announced(app: &App, user: &User, event: &Event, env: &Env) -> Announced {
     let id = env.ids.write(Id::Event { user: user.index, event: event.number });
-    let links = json!({"event": format!("{}/events/{id}", app.base), "eventEntity": data_ref(app, user, event, env)});
-    Announced { at: event.at, body: json!({"eventTypeId": event.kind, "eventId": id, "links": links}).to_string(), id, kind: event.kind.to_owned() }
+    let links =
+        json!({"event": format!("{}/events/{id}", app.base), "eventEntity": data_ref(app, user, event, env)});
+    Announced {
+        at: event.at,
+        body: json!({"eventTypeId": event.kind, "eventId": id, "links": links}).to_string(),
+        id,
+        kind: event.kind.to_owned(),
+    }
 }
 
 fn due(app: &App, now: Timestamp, places: usize) -> Vec<Delivery> {
@@ -113,22 +128,36 @@ fn due(app: &App, now: Timestamp, places: usize) -> Vec<Delivery> {
         found.extend(state.subscriptions.iter().filter_map(last));
     }
     for subscription in state.subscriptions.iter_mut().filter(|subscription| !subscription.disabled) {
-        let (id, url, secret) = (subscription.id.clone(), subscription.url.clone(), subscription.secret.clone());
-        let ready = |message: &&mut Message| !message.under_way && message.next.is_some_and(|next| next <= now);
+        let (id, url, secret) =
+            (subscription.id.clone(), subscription.url.clone(), subscription.secret.clone());
+        let ready =
+            |message: &&mut Message| !message.under_way && message.next.is_some_and(|next| next <= now);
         for message in subscription.messages.iter_mut().filter(ready) {
             if found.len() >= places {
                 break;
             }
             if let Some(headers) = sign(&secret, &message.id, now, &message.body) {
                 message.under_way = true;
-                found.push(Delivery { subscription: id.clone(), message: message.id.clone(), url: url.clone(), headers, body: message.body.clone(), trick: false });
+                found.push(Delivery {
+                    subscription: id.clone(),
+                    message: message.id.clone(),
+                    url: url.clone(),
+                    headers,
+                    body: message.body.clone(),
+                    trick: false,
+                });
             }
         }
     }
     found
 }
 
-fn dishonest(subscription: &super::Subscription, message: &Message, trick: Trick, now: Timestamp) -> Option<Delivery> {
+fn dishonest(
+    subscription: &super::Subscription,
+    message: &Message,
+    trick: Trick,
+    now: Timestamp,
+) -> Option<Delivery> {
     let first = message.attempts.last().map_or(now, |(at, _)| *at);
     let (id, at) = match trick {
         Trick::Forged => (format!("{}-forged", message.id), now),
@@ -139,17 +168,29 @@ fn dishonest(subscription: &super::Subscription, message: &Message, trick: Trick
     // A forger does not know the secret.
     let secret = if trick == Trick::Forged { "whsec_bm90IHRoZSBzZWNyZXQ=" } else { &subscription.secret };
     let headers = sign(secret, &id, at, &message.body)?;
-    Some(Delivery { subscription: subscription.id.clone(), message: id, url: subscription.url.clone(), headers, body: message.body.clone(), trick: true })
+    Some(Delivery {
+        subscription: subscription.id.clone(),
+        message: id,
+        url: subscription.url.clone(),
+        headers,
+        body: message.body.clone(),
+        trick: true,
+    })
 }
 
 fn sign(secret: &str, id: &str, at: Timestamp, body: &str) -> Option<[(&'static str, String); 3]> {
     let signature = Webhook::new(secret).ok()?.sign(id, at.as_second(), body.as_bytes()).ok()?;
-    Some([(HEADER_WEBHOOK_ID, id.to_owned()), (HEADER_WEBHOOK_TIMESTAMP, at.as_second().to_string()), (HEADER_WEBHOOK_SIGNATURE, signature)])
+    Some([
+        (HEADER_WEBHOOK_ID, id.to_owned()),
+        (HEADER_WEBHOOK_TIMESTAMP, at.as_second().to_string()),
+        (HEADER_WEBHOOK_SIGNATURE, signature),
+    ])
 }
 
 /// The status that the endpoint answered; 0 if it did not.
 async fn send(client: &reqwest::Client, delivery: &Delivery) -> u16 {
-    let mut request = client.post(&delivery.url).header("content-type", "application/json").body(delivery.body.clone());
+    let mut request =
+        client.post(&delivery.url).header("content-type", "application/json").body(delivery.body.clone());
     for (name, value) in &delivery.headers {
         request = request.header(*name, value);
     }
@@ -161,7 +202,11 @@ fn note(app: &App, delivery: &Delivery, status: u16) {
     let signed = delivery.headers[1].1.parse().ok().and_then(|second| Timestamp::from_second(second).ok());
     let at = signed.unwrap_or_else(|| app.clock.now());
     let mut state = app.webhooks.state();
-    let Some(subscription) = state.subscriptions.iter_mut().find(|subscription| subscription.id == delivery.subscription) else { return };
+    let Some(subscription) =
+        state.subscriptions.iter_mut().find(|subscription| subscription.id == delivery.subscription)
+    else {
+        return;
+    };
     let message = subscription.messages.iter_mut().find(|message| message.id == delivery.message);
     if message.is_some_and(|message| message.attempted(at, status)) {
         subscription.disabled = true;

@@ -109,7 +109,8 @@ const OPEN_BANKING_REFRESHES: usize = 20;
 impl Connection {
     pub(super) fn new(env: &Env, user: u32, number: u8, told: &scenario::Connection) -> Self {
         let epoch = env.epoch;
-        let created = told.created.map_or(epoch - SignedDuration::from_hours(24 * 30), |at| at.resolve(epoch));
+        let created =
+            told.created.map_or(epoch - SignedDuration::from_hours(24 * 30), |at| at.resolve(epoch));
         let made = created < env.origin();
         let mut deeds: Vec<_> = told.timeline.iter().map(|deed| (deed.at.resolve(epoch), deed.act)).collect();
         deeds.sort_by_key(|(at, _)| *at);
@@ -118,7 +119,9 @@ impl Connection {
             institution: told.institution.clone().unwrap_or_else(|| DEFAULT_INSTITUTION.to_owned()),
             method: told.method,
             created,
-            consent_expires: told.consent_expires.map_or(created + SignedDuration::from_hours(24 * 365), |at| at.resolve(epoch)),
+            consent_expires: told
+                .consent_expires
+                .map_or(created + SignedDuration::from_hours(24 * 365), |at| at.resolve(epoch)),
             status: if made { Status::Active } else { Status::Pending },
             last_used: made.then_some(created),
             deleted: None,
@@ -258,7 +261,12 @@ impl Connection {
 
     /// `POST …/refresh`.
     pub(super) fn refresh(&mut self, at: Timestamp, env: &Env) -> Refreshed {
-        if let Some(job) = self.open.iter().map(|index| &self.jobs[*index]).find(|job| job.is_of_connection() && job.is_busy()) {
+        if let Some(job) = self
+            .open
+            .iter()
+            .map(|index| &self.jobs[*index])
+            .find(|job| job.is_of_connection() && job.is_busy())
+        {
             let number = job.number;
             if let Some(job) = self.job_mut(number) {
                 job.answered = Some(at);
@@ -266,7 +274,12 @@ impl Connection {
             return Refreshed::Existing(number);
         }
         let day = SignedDuration::from_hours(24);
-        let today = self.jobs.iter().rev().filter(|job| job.kind == JobKind::Refresh && at.duration_since(job.created) < day).count();
+        let today = self
+            .jobs
+            .iter()
+            .rev()
+            .filter(|job| job.kind == JobKind::Refresh && at.duration_since(job.created) < day)
+            .count();
         if self.method == Method::Openbanking && today >= OPEN_BANKING_REFRESHES {
             return Refreshed::Limit;
         }
@@ -324,7 +337,10 @@ impl Connection {
         let kind = self.jobs[index].kind;
         let failure = match kind {
             JobKind::Report => None,
-            JobKind::Statement => Some((Arc::new(FailedStep::of_code("verify-credentials", "bank-statement-not-supported")), Queue::Never)),
+            JobKind::Statement => Some((
+                Arc::new(FailedStep::of_code("verify-credentials", "bank-statement-not-supported")),
+                Queue::Never,
+            )),
             _ => self.failure(kind, at, env),
         };
         let draw = self.draw.with(index as u64);
@@ -336,14 +352,19 @@ impl Connection {
 
     fn failure(&self, kind: JobKind, at: Timestamp, env: &Env) -> Option<(Arc<FailedStep>, Queue)> {
         let own = self.troubles.iter().find(|trouble| trouble.applies(kind, at));
-        own.map(|trouble| (Arc::clone(&trouble.failed), trouble.queue)).or_else(|| env.failure(&self.institution, self.method, self.draw, at))
+        own.map(|trouble| (Arc::clone(&trouble.failed), trouble.queue))
+            .or_else(|| env.failure(&self.institution, self.method, self.draw, at))
     }
 
     fn settle(&mut self, index: usize, env: &Env, log: &mut Log) {
         let job = &mut self.jobs[index];
         job.settled = true;
         let (kind, created) = (job.kind, job.created);
-        let Some((started, ended, failed)) = job.last().map(|last| (last.started, last.ended(), last.failed.clone())) else { return };
+        let Some((started, ended, failed)) =
+            job.last().map(|last| (last.started, last.ended(), last.failed.clone()))
+        else {
+            return;
+        };
         if !job.is_of_connection() {
             self.open.retain(|open| *open != index);
             return;
@@ -385,7 +406,10 @@ impl Connection {
             log.add(at, "connection.activated", Some(self.number));
         }
         self.last_used = Some(at);
-        if matches!(env.switches.connection_updated, ConnectionUpdated::OnSuccess | ConnectionUpdated::OnEveryJob) {
+        if matches!(
+            env.switches.connection_updated,
+            ConnectionUpdated::OnSuccess | ConnectionUpdated::OnEveryJob
+        ) {
             log.add(at, "connection.updated", Some(self.number));
         }
         log.add(at, "account.updated", Some(self.number));
@@ -403,7 +427,11 @@ impl Connection {
     }
 
     fn end_troubles(&mut self, at: Timestamp, by: Until) {
-        for trouble in self.troubles.iter_mut().filter(|trouble| trouble.ends_with == by && trouble.from <= at && trouble.until.is_none()) {
+        for trouble in self
+            .troubles
+            .iter_mut()
+            .filter(|trouble| trouble.ends_with == by && trouble.from <= at && trouble.until.is_none())
+        {
             trouble.until = Some(at);
         }
     }
@@ -449,6 +477,8 @@ impl Trouble {
     }
 
     fn applies(&self, kind: JobKind, at: Timestamp) -> bool {
-        self.from <= at && self.until.is_none_or(|until| at < until) && (self.on.is_empty() || self.on.contains(&kind))
+        self.from <= at
+            && self.until.is_none_or(|until| at < until)
+            && (self.on.is_empty() || self.on.contains(&kind))
     }
 }

@@ -32,11 +32,23 @@ impl Env {
     }
 
     /// What makes a job at this bank fail at `at`, beyond the connection's own failures.
-    pub(crate) fn failure(&self, institution: &str, method: Method, who: Draw, at: Timestamp) -> Option<(Arc<FailedStep>, Queue)> {
+    pub(crate) fn failure(
+        &self,
+        institution: &str,
+        method: Method,
+        who: Draw,
+        at: Timestamp,
+    ) -> Option<(Arc<FailedStep>, Queue)> {
         for (number, outage) in self.outages.iter().enumerate() {
-            let covers = connectors::covering(std::slice::from_ref(outage), institution, method, at, self.epoch).next().is_some();
+            let covers =
+                connectors::covering(std::slice::from_ref(outage), institution, method, at, self.epoch)
+                    .next()
+                    .is_some();
             if covers && who.with(number as u64).chance(outage.failing) {
-                return Some((Arc::new(FailedStep::of_code("verify-credentials", "service-unavailable")), Queue::Updates));
+                return Some((
+                    Arc::new(FailedStep::of_code("verify-credentials", "service-unavailable")),
+                    Queue::Updates,
+                ));
             }
         }
         for (number, wave) in self.population.waves.iter().enumerate() {

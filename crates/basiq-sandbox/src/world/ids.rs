@@ -34,7 +34,9 @@ impl Ids {
             Id::Job { user, connection, job } => (2, user, connection, job),
             Id::Event { user, event } => (3, user, 0, event),
         };
-        let plain = ((kind << USER_BITS | u64::from(user)) << CONNECTION_BITS | u64::from(connection)) << NUMBER_BITS | u64::from(number);
+        let plain = ((kind << USER_BITS | u64::from(user)) << CONNECTION_BITS | u64::from(connection))
+            << NUMBER_BITS
+            | u64::from(number);
         let hidden = self.feistel(plain, false);
         let check = Draw::new(self.seed, "id check").with(plain).bits();
         format!(
@@ -101,7 +103,9 @@ mod tests {
             assert_eq!(ids.read(&text), Some(id), "{text}");
             assert_eq!(Ids::new(8).read(&text), None);
         }
-        for foreign in ["", "x", "é23e4567-e89b-42d3-a456-42661417400", "123e4567-e89b-42d3-a456-426614174000"] {
+        for foreign in
+            ["", "x", "é23e4567-e89b-42d3-a456-42661417400", "123e4567-e89b-42d3-a456-426614174000"]
+        {
             assert_eq!(ids.read(foreign), None);
         }
     }

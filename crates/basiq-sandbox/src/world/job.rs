@@ -33,7 +33,12 @@ pub(crate) struct FailedStep {
 impl FailedStep {
     pub(crate) fn of_code(step: &str, code: &str) -> Self {
         let (title, detail) = personas::words(code);
-        Self { step: step.to_owned(), code: code.to_owned(), title: title.to_owned(), detail: detail.to_owned() }
+        Self {
+            step: step.to_owned(),
+            code: code.to_owned(),
+            title: title.to_owned(),
+            detail: detail.to_owned(),
+        }
     }
 
     pub(crate) fn of(failure: &Failure) -> Self {
@@ -55,7 +60,12 @@ impl FailedStep {
     pub(crate) fn invalidates(&self) -> bool {
         matches!(
             self.code.as_str(),
-            "invalid-credentials" | "invalid-username-or-password" | "locked-account" | "multifactor-required" | "invalid-connection" | "authorization-failed"
+            "invalid-credentials"
+                | "invalid-username-or-password"
+                | "locked-account"
+                | "multifactor-required"
+                | "invalid-connection"
+                | "authorization-failed"
         )
     }
 }

@@ -98,7 +98,9 @@ impl World {
         let mut held = self.held();
         let index = held.next;
         if index >= POPULATION {
-            return Err(BadScenario(format!("more than {POPULATION} users told one by one: use `population`")));
+            return Err(BadScenario(format!(
+                "more than {POPULATION} users told one by one: use `population`"
+            )));
         }
         let user = User::new(&env, index, told);
         if held.by_name.contains_key(&user.name) || held.by_id.contains_key(&user.id) {
@@ -151,7 +153,12 @@ impl World {
     }
 
     /// Looks at a user as of `now`; nothing if there is none.
-    pub(crate) fn read<R>(&self, index: u32, now: Timestamp, look: impl FnOnce(&User, &Env) -> R) -> Option<R> {
+    pub(crate) fn read<R>(
+        &self,
+        index: u32,
+        now: Timestamp,
+        look: impl FnOnce(&User, &Env) -> R,
+    ) -> Option<R> {
         let env = self.env();
         let mut held = self.held();
         if let Some(user) = held.users.get_mut(&index) {
@@ -165,7 +172,12 @@ impl World {
     }
 
     /// Changes a user as of `now`; from then on it is held.
-    pub(crate) fn change<R>(&self, index: u32, now: Timestamp, change: impl FnOnce(&mut User, &Env) -> R) -> Option<R> {
+    pub(crate) fn change<R>(
+        &self,
+        index: u32,
+        now: Timestamp,
+        change: impl FnOnce(&mut User, &Env) -> R,
+    ) -> Option<R> {
         let env = self.env();
         let mut held = self.held();
         let user = match held.users.entry(index) {
@@ -183,7 +195,13 @@ impl World {
 
     /// The numbers of all users, from `from` on, in order; generated ones last.
     pub(crate) fn numbers(&self, from: u32) -> impl Iterator<Item = u32> + use<> {
-        let told: Vec<u32> = self.held().users.range(from..).map(|(index, _)| *index).filter(|index| *index < POPULATION).collect();
+        let told: Vec<u32> = self
+            .held()
+            .users
+            .range(from..)
+            .map(|(index, _)| *index)
+            .filter(|index| *index < POPULATION)
+            .collect();
         let generated = POPULATION.max(from)..POPULATION + self.env().population.users;
         told.into_iter().chain(generated)
     }
@@ -193,7 +211,12 @@ impl World {
         let env = self.env();
         let ranges = env.population.busy_between(since - LONGEST_TRY, now, env.epoch);
         let held = self.held();
-        let mut numbers: Vec<u32> = ranges.into_iter().flatten().map(|number| POPULATION + number).filter(|number| !held.users.contains_key(number)).collect();
+        let mut numbers: Vec<u32> = ranges
+            .into_iter()
+            .flatten()
+            .map(|number| POPULATION + number)
+            .filter(|number| !held.users.contains_key(number))
+            .collect();
         numbers.sort_unstable();
         numbers.dedup();
         numbers

@@ -15,7 +15,12 @@ use crate::{
 const MFA_PATIENCE: SignedDuration = SignedDuration::from_mins(5);
 
 /// The titles of a job's steps, and which of them is an MFA challenge.
-pub(super) fn steps(kind: JobKind, method: Method, institution: &str, draw: Draw) -> (Vec<String>, Option<usize>) {
+pub(super) fn steps(
+    kind: JobKind,
+    method: Method,
+    institution: &str,
+    draw: Draw,
+) -> (Vec<String>, Option<usize>) {
     if kind == JobKind::Report {
         return (vec!["create-report".to_owned()], None);
     }
@@ -34,10 +39,17 @@ pub(super) fn steps(kind: JobKind, method: Method, institution: &str, draw: Draw
 }
 
 /// Decides a try: how long each step takes, and which fails.
-pub(super) fn plan_try(job: &mut Job, at: Timestamp, failure: Option<(Arc<FailedStep>, Queue)>, mfa: MfaAnswer, draw: Draw) -> Try {
+pub(super) fn plan_try(
+    job: &mut Job,
+    at: Timestamp,
+    failure: Option<(Arc<FailedStep>, Queue)>,
+    mfa: MfaAnswer,
+    draw: Draw,
+) -> Try {
     let unanswered = (job.mfa.is_some() && mfa == MfaAnswer::Never)
         .then(|| (Arc::new(FailedStep::of_code("mfa-challenge", "multifactor-required")), Queue::Never));
-    let position = |titles: &[String], failed: &FailedStep| titles.iter().position(|title| *title == failed.step);
+    let position =
+        |titles: &[String], failed: &FailedStep| titles.iter().position(|title| *title == failed.step);
     // A failure of a step that this job does not have adds the step: Basiq's steps are an open set.
     if let Some((failed, _)) = &failure
         && position(&job.titles, failed).is_none()
@@ -45,11 +57,14 @@ pub(super) fn plan_try(job: &mut Job, at: Timestamp, failure: Option<(Arc<Failed
         job.titles.push(failed.step.clone());
     }
     let first = |a: Option<(Arc<FailedStep>, Queue)>, b: Option<(Arc<FailedStep>, Queue)>| match (a, b) {
-        (Some(a), Some(b)) => Some(if position(&job.titles, &a.0) <= position(&job.titles, &b.0) { a } else { b }),
+        (Some(a), Some(b)) => {
+            Some(if position(&job.titles, &a.0) <= position(&job.titles, &b.0) { a } else { b })
+        }
         (a, b) => a.or(b),
     };
     let failed = first(failure, unanswered);
-    let last = failed.as_ref().and_then(|(failed, _)| position(&job.titles, failed)).unwrap_or(job.titles.len() - 1);
+    let last =
+        failed.as_ref().and_then(|(failed, _)| position(&job.titles, failed)).unwrap_or(job.titles.len() - 1);
     let mut ends = Vec::with_capacity(last + 1);
     let mut end = at;
     for step in 0..=last {
@@ -68,7 +83,8 @@ pub(super) fn answer_mfa(job: &mut Job, at: Timestamp, draw: Draw) -> bool {
     let (Some(mfa), false) = (job.mfa, job.settled) else { return false };
     let (tries, steps) = (job.tries.len(), job.titles.len());
     let Some(current) = job.tries.last_mut() else { return false };
-    let asked = if mfa == 0 { current.started } else { current.ends.get(mfa - 1).copied().unwrap_or(Timestamp::MAX) };
+    let asked =
+        if mfa == 0 { current.started } else { current.ends.get(mfa - 1).copied().unwrap_or(Timestamp::MAX) };
     if !(asked <= at && current.ends.get(mfa).is_some_and(|end| at < *end)) {
         return false;
     }

@@ -32,8 +32,14 @@ impl User {
     pub(crate) fn new(env: &Env, index: u32, told: &scenario::User) -> Self {
         let full_name = told.full_name.as_deref().unwrap_or(&told.name);
         let (first_name, last_name) = full_name.split_once(' ').unwrap_or((full_name, ""));
-        let connections = told.connections.iter().zip(0_u8..).map(|(connection, number)| Connection::new(env, index, number, connection)).collect();
-        let created = told.created.map_or(env.epoch - SignedDuration::from_hours(24 * 60), |at| at.resolve(env.epoch));
+        let connections = told
+            .connections
+            .iter()
+            .zip(0_u8..)
+            .map(|(connection, number)| Connection::new(env, index, number, connection))
+            .collect();
+        let created =
+            told.created.map_or(env.epoch - SignedDuration::from_hours(24 * 60), |at| at.resolve(env.epoch));
         Self {
             index,
             id: told.id.clone().unwrap_or_else(|| env.ids.write(Id::User { user: index })),
@@ -53,14 +59,21 @@ impl User {
 
     /// When something happens next.
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
-        let own = (!self.made).then_some(self.created).into_iter().chain(self.delete_at.filter(|_| self.deleted.is_none()));
+        let own = (!self.made)
+            .then_some(self.created)
+            .into_iter()
+            .chain(self.delete_at.filter(|_| self.deleted.is_none()));
         own.chain(self.connections.iter().filter_map(|connection| connection.due().map(|(at, _)| at))).min()
     }
 
     /// Lets everything happen that was due by `now`, in order.
     pub(crate) fn advance(&mut self, now: Timestamp, env: &Env) {
         loop {
-            let due = self.connections.iter().enumerate().filter_map(|(index, connection)| connection.due().map(|(at, due)| (at, index, due)));
+            let due = self
+                .connections
+                .iter()
+                .enumerate()
+                .filter_map(|(index, connection)| connection.due().map(|(at, due)| (at, index, due)));
             let next = due.min_by_key(|(at, index, _)| (*at, *index));
             let limit = next.map_or(now, |(at, ..)| at.min(now));
             if !self.made && self.created <= limit {
@@ -73,7 +86,9 @@ impl User {
                 continue;
             }
             match next {
-                Some((at, index, due)) if at <= now => self.connections[index].apply(at, due, env, &mut self.log),
+                Some((at, index, due)) if at <= now => {
+                    self.connections[index].apply(at, due, env, &mut self.log)
+                }
                 _ => return,
             }
         }
@@ -97,7 +112,9 @@ impl User {
 
     /// The connections that exist.
     pub(crate) fn living(&self, now: Timestamp) -> impl Iterator<Item = &Connection> {
-        self.connections.iter().filter(move |connection| connection.deleted.is_none() && connection.created <= now)
+        self.connections
+            .iter()
+            .filter(move |connection| connection.deleted.is_none() && connection.created <= now)
     }
 
     pub(crate) fn act(&mut self, connection: u8, at: Timestamp, act: Act, env: &Env) -> bool {
@@ -107,12 +124,17 @@ impl User {
     }
 
     pub(crate) fn refresh(&mut self, connection: u8, at: Timestamp, env: &Env) -> Option<Refreshed> {
-        let connection = self.connections.get_mut(usize::from(connection)).filter(|connection| connection.deleted.is_none() && connection.created <= at)?;
+        let connection = self
+            .connections
+            .get_mut(usize::from(connection))
+            .filter(|connection| connection.deleted.is_none() && connection.created <= at)?;
         Some(connection.refresh(at, env))
     }
 
     pub(crate) fn answer_mfa(&mut self, connection: u8, job: u32, at: Timestamp) -> bool {
-        self.connections.get_mut(usize::from(connection)).is_some_and(|connection| connection.answer_mfa(job, at))
+        self.connections
+            .get_mut(usize::from(connection))
+            .is_some_and(|connection| connection.answer_mfa(job, at))
     }
 
     pub(crate) fn fail(&mut self, connection: u8, failure: &Failure, at: Timestamp, env: &Env) -> bool {

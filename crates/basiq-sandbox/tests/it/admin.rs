@@ -47,11 +47,22 @@ async fn everything_can_be_changed_over_http() {
     let shown = basiq.get("/connectors?filter=connector.status.eq('partial-outage')").await.body;
     assert_eq!(shown["totalCount"], 2, "both connectors of the bank");
 
-    for change in [json!("heal"), json!({"heal": {"user": "nobody"}}), json!({"act": {"user": "a", "connection": 7, "act": "update"}}), json!({"connector": {"institution": "x", "status": "operational", "from": "0"}})] {
+    for change in [
+        json!("heal"),
+        json!({"heal": {"user": "nobody"}}),
+        json!({"act": {"user": "a", "connection": 7, "act": "update"}}),
+        json!({"connector": {"institution": "x", "status": "operational", "from": "0"}}),
+    ] {
         let (status, said) = basiq.change(change.clone()).await;
         assert!(status == 400 && said.len() > 5, "{change}: {said}");
     }
-    for change in [json!({"heal": {"user": "a"}}), json!("connectors-operational"), json!({"faults": []}), json!({"delete-user": {"user": "a"}}), json!("revoke-tokens")] {
+    for change in [
+        json!({"heal": {"user": "a"}}),
+        json!("connectors-operational"),
+        json!({"faults": []}),
+        json!({"delete-user": {"user": "a"}}),
+        json!("revoke-tokens"),
+    ] {
         assert_eq!(basiq.change(change.clone()).await, (204, String::new()), "{change}");
     }
     assert_eq!(basiq.get("/connectors").await.status, 401);
@@ -107,8 +118,20 @@ users:
     let webhook = format!("/notifications/webhooks/{}", webhooks["data"][0]["id"].as_str().unwrap());
     let messages = basiq.get(&format!("{webhook}/messages?limit=3")).await.body;
     assert_eq!(messages["data"].as_array().unwrap().len(), 3);
-    assert_eq!(basiq.get(&format!("{webhook}/messages/{}", messages["data"][0]["id"].as_str().unwrap())).await.status, 200);
-    assert_eq!(basiq.call(Method::POST, "/notifications/messages/test", Some(json!({"eventTypeId": "user.created"}))).await.status, 201);
+    assert_eq!(
+        basiq
+            .get(&format!("{webhook}/messages/{}", messages["data"][0]["id"].as_str().unwrap()))
+            .await
+            .status,
+        200
+    );
+    assert_eq!(
+        basiq
+            .call(Method::POST, "/notifications/messages/test", Some(json!({"eventTypeId": "user.created"})))
+            .await
+            .status,
+        201
+    );
     let user = format!("/users/{}", basiq.user("a"));
     let connection = format!("{user}/connections/{}", basiq.handle.connection_ids("a")[0]);
     for path in [&webhook, &connection, &user] {

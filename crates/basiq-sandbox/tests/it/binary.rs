@@ -20,11 +20,20 @@ fn wrong_settings_end_with_2_and_one_line_that_says_where() {
         ("faults: [{kind: {status: {code: 200}}}]\n", "between 400 and 599"),
     ] {
         std::fs::write(&path, text).unwrap();
-        let (code, said) = run(&["--web.listen-address=127.0.0.1:0", "--scenario.file", path.to_str().unwrap()]);
+        let (code, said) =
+            run(&["--web.listen-address=127.0.0.1:0", "--scenario.file", path.to_str().unwrap()]);
         assert_eq!(code, Some(2), "{said}");
-        assert!(said.trim_end().lines().count() == 1 && said.contains("story.yml") && said.contains(part), "{said}");
+        assert!(
+            said.trim_end().lines().count() == 1 && said.contains("story.yml") && said.contains(part),
+            "{said}"
+        );
     }
-    for arguments in [["--scenario.file=/nowhere.yml"], ["--web.listen-address=0.0.0.0:0"], ["--config.file=x.yml"], ["--api-key.file=/nowhere"]] {
+    for arguments in [
+        ["--scenario.file=/nowhere.yml"],
+        ["--web.listen-address=0.0.0.0:0"],
+        ["--config.file=x.yml"],
+        ["--api-key.file=/nowhere"],
+    ] {
         let (code, said) = run(&arguments);
         assert_eq!((code, said.trim_end().lines().count()), (Some(2), 1), "{said}");
     }

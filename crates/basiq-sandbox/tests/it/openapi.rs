@@ -12,19 +12,34 @@ use serde_json::Value;
 /// The three files; nothing where they are absent.
 static FILES: LazyLock<Option<Vec<Value>>> = LazyLock::new(|| {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/basiq");
-    let read = |name: &str| std::fs::read_to_string(folder.join(name)).ok().map(|text| serde_json::from_str(&text).unwrap());
-    let files: Option<Vec<Value>> = ["core.json", "data.json", "webhooks.json"].into_iter().map(read).collect();
+    let read = |name: &str| {
+        std::fs::read_to_string(folder.join(name)).ok().map(|text| serde_json::from_str(&text).unwrap())
+    };
+    let files: Option<Vec<Value>> =
+        ["core.json", "data.json", "webhooks.json"].into_iter().map(read).collect();
     if files.is_none() {
-        assert!(std::env::var("CI").as_deref() != Ok("true"), "Basiq's OpenAPI files are not in {}", folder.display());
-        eprintln!("NOT CHECKED: Basiq's OpenAPI files are not in {}: responses are not validated", folder.display());
+        assert!(
+            std::env::var("CI").as_deref() != Ok("true"),
+            "Basiq's OpenAPI files are not in {}",
+            folder.display()
+        );
+        eprintln!(
+            "NOT CHECKED: Basiq's OpenAPI files are not in {}: responses are not validated",
+            folder.display()
+        );
     }
     files
 });
 
 /// What is allowed beyond the files: the violation, and the page that demands it.
 static ALLOWED: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| {
-    let lines = include_str!("openapi-allowed.txt").lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-    lines.map(|line| line.split_once(" | ").unwrap_or_else(|| panic!("openapi-allowed.txt: no page given: {line}"))).collect()
+    let lines =
+        include_str!("openapi-allowed.txt").lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines
+        .map(|line| {
+            line.split_once(" | ").unwrap_or_else(|| panic!("openapi-allowed.txt: no page given: {line}"))
+        })
+        .collect()
 });
 
 /// The committed list: violation and page.
@@ -36,7 +51,10 @@ pub(crate) fn allowed() -> &'static [(&'static str, &'static str)] {
 pub(crate) fn check(method: &str, path: &str, status: u16, body: &Value) {
     for found in violations(method, path, status, body) {
         let allowed = ALLOWED.iter().any(|(violation, _)| *violation == found);
-        assert!(allowed, "not allowed by Basiq's OpenAPI files nor by openapi-allowed.txt: {found}\n{method} {path} {status}: {body}");
+        assert!(
+            allowed,
+            "not allowed by Basiq's OpenAPI files nor by openapi-allowed.txt: {found}\n{method} {path} {status}: {body}"
+        );
     }
 }
 
@@ -59,7 +77,9 @@ pub(crate) fn violations(method: &str, path: &str, status: u16, body: &Value) ->
             found.push(format!("{at} body undeclared"));
         }
     } else {
-        validate(file, schema, body, &mut String::from("$"), &mut |pointer, what| found.push(format!("{at} {pointer} {what}")));
+        validate(file, schema, body, &mut String::from("$"), &mut |pointer, what| {
+            found.push(format!("{at} {pointer} {what}"))
+        });
     }
     found.sort();
     found.dedup();
@@ -70,7 +90,8 @@ fn find<'a>(file: &'a Value, method: &str, path: &str) -> Option<(&'a Value, &'a
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     let fits = |template: &str| {
         let wanted: Vec<&str> = template.trim_matches('/').split('/').collect();
-        wanted.len() == parts.len() && wanted.iter().zip(&parts).all(|(wanted, part)| wanted.starts_with('{') || wanted == part)
+        wanted.len() == parts.len()
+            && wanted.iter().zip(&parts).all(|(wanted, part)| wanted.starts_with('{') || wanted == part)
     };
     let operations = file["paths"].as_object()?.iter().filter(|(template, _)| fits(template));
     // `/events/types` before `/events/{id}`.
@@ -81,12 +102,20 @@ fn find<'a>(file: &'a Value, method: &str, path: &str) -> Option<(&'a Value, &'a
 
 fn resolve<'a>(file: &'a Value, schema: &'a Value) -> &'a Value {
     match schema["$ref"].as_str() {
-        Some(reference) => resolve(file, file.pointer(reference.trim_start_matches('#')).unwrap_or(&Value::Null)),
+        Some(reference) => {
+            resolve(file, file.pointer(reference.trim_start_matches('#')).unwrap_or(&Value::Null))
+        }
         None => schema,
     }
 }
 
-fn validate(file: &Value, schema: &Value, value: &Value, pointer: &mut String, report: &mut dyn FnMut(&str, &str)) {
+fn validate(
+    file: &Value,
+    schema: &Value,
+    value: &Value,
+    pointer: &mut String,
+    report: &mut dyn FnMut(&str, &str),
+) {
     let schema = resolve(file, schema);
     if value.is_null() && schema["nullable"] == true {
         return;
@@ -116,10 +145,8 @@ fn validate(file: &Value, schema: &Value, value: &Value, pointer: &mut String, r
     if !kind_fits {
         return report(pointer, "type");
     }
-    if let Some(allowed) = schema["enum"].as_array() {
-        if !allowed.contains(value) {
-            report(pointer, &format!("enum {value}"));
-        }
+    if schema["enum"].as_array().is_some_and(|allowed| !allowed.contains(value)) {
+        report(pointer, &format!("enum {value}"));
     }
     if let Some(text) = value.as_str() {
         validate_text(schema, text, pointer, report);
@@ -152,7 +179,11 @@ fn validate_text(schema: &Value, text: &str, pointer: &str, report: &mut dyn FnM
     let fits = match schema["format"].as_str() {
         Some("date-time") => text.parse::<jiff::Timestamp>().is_ok(),
         Some("email") => text.contains('@'),
-        Some("uuid") => text.len() == 36 && text.split('-').map(str::len).eq([8, 4, 4, 4, 12]) && text.chars().all(|c| c == '-' || c.is_ascii_hexdigit()),
+        Some("uuid") => {
+            text.len() == 36
+                && text.split('-').map(str::len).eq([8, 4, 4, 4, 12])
+                && text.chars().all(|c| c == '-' || c.is_ascii_hexdigit())
+        }
         None => true,
         Some(other) => panic!("the validator does not know the format {other}"),
     };
@@ -162,7 +193,10 @@ fn validate_text(schema: &Value, text: &str, pointer: &str, report: &mut dyn FnM
     match schema["pattern"].as_str() {
         None => {}
         Some("^[A-Z]{2}[0-9]{5}$") => {
-            if !(text.len() == 7 && text[..2].bytes().all(|b| b.is_ascii_uppercase()) && text[2..].bytes().all(|b| b.is_ascii_digit())) {
+            let bytes = text.as_bytes();
+            let letters = bytes.iter().take(2).all(u8::is_ascii_uppercase);
+            let fits = bytes.len() == 7 && letters && bytes[2..].iter().all(u8::is_ascii_digit);
+            if !fits {
                 report(pointer, "pattern");
             }
         }
@@ -187,5 +221,8 @@ fn the_validator_finds_what_is_wrong() {
     );
     assert_eq!(violations("GET", "/users/u/jobs", 429, &job), ["GET /users/{userId}/jobs 429 undeclared"]);
     assert_eq!(violations("GET", "/nowhere", 200, &job), ["GET /nowhere: no such operation"]);
-    assert_eq!(violations("GET", "/events/types", 200, &serde_json::json!({"count": "x"})), ["GET /events/types 200 $.count type"]);
+    assert_eq!(
+        violations("GET", "/events/types", 200, &serde_json::json!({"count": "x"})),
+        ["GET /events/types 200 $.count type"]
+    );
 }

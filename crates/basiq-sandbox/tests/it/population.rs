@@ -5,7 +5,10 @@ use basiq_sandbox::{SandboxConfig, Scenario};
 use crate::support::{Basiq, hours, start_time};
 
 async fn world(seed: u64) -> Basiq {
-    let mut scenario = Scenario::from_yaml("population: {users: 2000, connections: 2, wrong_credentials: 0.05, unavailable: 0.05}").unwrap();
+    let mut scenario = Scenario::from_yaml(
+        "population: {users: 2000, connections: 2, wrong_credentials: 0.05, unavailable: 0.05}",
+    )
+    .unwrap();
     scenario.seed = seed;
     Basiq::start_with(SandboxConfig { scenario, epoch: Some(start_time()), ..SandboxConfig::default() }).await
 }
@@ -21,7 +24,8 @@ async fn the_same_seed_gives_the_same_world_however_it_is_looked_at() {
     assert_eq!(often.handle.user_ids(), once.handle.user_ids());
     assert_ne!(often.handle.user_ids(), other.handle.user_ids());
     for id in often.handle.user_ids().into_iter().step_by(37) {
-        let [a, b] = [&often, &once].map(|basiq| serde_json::to_value(basiq.handle.truth_of(&id).unwrap()).unwrap());
+        let [a, b] =
+            [&often, &once].map(|basiq| serde_json::to_value(basiq.handle.truth_of(&id).unwrap()).unwrap());
         assert_eq!(a, b);
     }
     often.renew().await;
@@ -30,7 +34,10 @@ async fn the_same_seed_gives_the_same_world_however_it_is_looked_at() {
     let (mut a, mut b) = (often.get(&path).await.body, once.get(&path).await.body);
     for body in [&mut a, &mut b] {
         // Links name the port.
-        *body = serde_json::from_str(&body.to_string().replace(&often.handle.base_url(), "").replace(&once.handle.base_url(), "")).unwrap();
+        *body = serde_json::from_str(
+            &body.to_string().replace(&often.handle.base_url(), "").replace(&once.handle.base_url(), ""),
+        )
+        .unwrap();
     }
     assert_eq!(a, b);
 }
@@ -58,7 +65,9 @@ async fn rates_are_those_that_were_set() {
     for id in ids.iter().step_by(4) {
         for connection in basiq.handle.truth_of(id).unwrap().connections {
             all += 1;
-            failed += usize::from(connection.jobs.iter().any(|job| job.tries.iter().any(|run| run.failed.is_some())));
+            failed += usize::from(
+                connection.jobs.iter().any(|job| job.tries.iter().any(|run| run.failed.is_some())),
+            );
         }
     }
     // A third of the failures (10 of 30 days, and three days before) have happened; half of the connections have no password.

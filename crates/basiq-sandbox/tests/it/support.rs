@@ -48,7 +48,8 @@ impl Basiq {
     pub(crate) async fn start_with(config: SandboxConfig) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (clock, hand) = Clock::manual(start_time());
-        let handle = Sandbox::start(SandboxConfig { clock, hand: Some(hand.clone()), ..config }).await.unwrap();
+        let handle =
+            Sandbox::start(SandboxConfig { clock, hand: Some(hand.clone()), ..config }).await.unwrap();
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
         let basiq = Self { handle, hand, client, token: Mutex::default(), unchecked: false };
         basiq.renew().await;
@@ -71,7 +72,10 @@ impl Basiq {
     }
 
     pub(crate) async fn token_with(&self, key: &str, scope: &str) -> Answer {
-        let request = self.client.post(format!("{}/token", self.handle.base_url())).header("authorization", format!("Basic {key}"));
+        let request = self
+            .client
+            .post(format!("{}/token", self.handle.base_url()))
+            .header("authorization", format!("Basic {key}"));
         self.answer("POST", "/token", request.header("basiq-version", "3.0").form(&[("scope", scope)])).await
     }
 
@@ -89,7 +93,11 @@ impl Basiq {
     }
 
     pub(crate) fn request(&self, method: Method, path: &str, body: Option<Value>) -> reqwest::RequestBuilder {
-        let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.handle.base_url()) };
+        let url = if path.starts_with("http") {
+            path.to_owned()
+        } else {
+            format!("{}{path}", self.handle.base_url())
+        };
         let request = self.client.request(method, url).bearer_auth(self.token.lock().unwrap());
         match body {
             Some(body) => request.json(&body),
@@ -134,5 +142,8 @@ impl Basiq {
 /// The step of a job that failed, with its result.
 pub(crate) fn failed(job: &Value) -> Option<(String, Value)> {
     let steps = job["steps"].as_array().unwrap();
-    steps.iter().find(|step| step["status"] == "failed").map(|step| (step["title"].as_str().unwrap().to_owned(), step["result"].clone()))
+    steps
+        .iter()
+        .find(|step| step["status"] == "failed")
+        .map(|step| (step["title"].as_str().unwrap().to_owned(), step["result"].clone()))
 }

@@ -25,7 +25,11 @@ impl Endpoint {
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         let keep = async |State(endpoint): State<Endpoint>, headers: HeaderMap, body: Bytes| {
             endpoint.got.lock().unwrap().push((headers, body));
-            if *endpoint.failing.lock().unwrap() { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::NO_CONTENT }
+            if *endpoint.failing.lock().unwrap() {
+                StatusCode::INTERNAL_SERVER_ERROR
+            } else {
+                StatusCode::NO_CONTENT
+            }
         };
         let router = Router::new().route("/hook", post(keep)).with_state(endpoint.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -50,19 +54,32 @@ impl Endpoint {
 }
 
 async fn subscribe(basiq: &Basiq, url: &str, events: &[&str]) -> Value {
-    let answer = basiq.call(Method::POST, "/notifications/webhooks", Some(json!({"url": url, "name": "test", "subscribedEvents": events}))).await;
+    let answer = basiq
+        .call(
+            Method::POST,
+            "/notifications/webhooks",
+            Some(json!({"url": url, "name": "test", "subscribedEvents": events})),
+        )
+        .await;
     assert_eq!(answer.status, 201, "{}", answer.body);
     answer.body
 }
 
 fn kinds(got: &[(HeaderMap, Bytes)]) -> Vec<String> {
-    got.iter().map(|(_, body)| serde_json::from_slice::<Value>(body).unwrap()["eventTypeId"].as_str().unwrap().to_owned()).collect()
+    got.iter()
+        .map(|(_, body)| {
+            serde_json::from_slice::<Value>(body).unwrap()["eventTypeId"].as_str().unwrap().to_owned()
+        })
+        .collect()
 }
 
 /// Whether the signature fits, whatever the time.
 fn is_signed(secret: &str, headers: &HeaderMap, body: &[u8]) -> bool {
     let text = |name: &str| headers[name].to_str().unwrap().to_owned();
-    let expected = Webhook::new(secret).unwrap().sign(&text("webhook-id"), text("webhook-timestamp").parse().unwrap(), body).unwrap();
+    let expected = Webhook::new(secret)
+        .unwrap()
+        .sign(&text("webhook-id"), text("webhook-timestamp").parse().unwrap(), body)
+        .unwrap();
     text("webhook-signature").split(' ').any(|signature| signature == expected)
 }
 
@@ -85,7 +102,10 @@ async fn changes_are_announced_signed_and_lead_to_the_event_but_a_failing_bank_i
     }
     let body: Value = serde_json::from_slice(&got[0].1).unwrap();
     let event = basiq.get(body["links"]["event"].as_str().unwrap()).await.body;
-    assert_eq!((&event["id"], &event["eventType"], &event["data"]["status"]), (&body["eventId"], &json!("invalidated"), &json!("active")));
+    assert_eq!(
+        (&event["id"], &event["eventType"], &event["data"]["status"]),
+        (&body["eventId"], &json!("invalidated"), &json!("active"))
+    );
     assert_eq!(body["links"]["eventEntity"], event["dataRef"]);
 
     let path = format!("/notifications/webhooks/{}/messages", webhook["id"].as_str().unwrap());
@@ -138,19 +158,26 @@ async fn dishonest_messages_on_demand() {
     basiq.pass(minutes(1)).await;
     let honest = endpoint.reaches(1).await.remove(0);
     attempts(&basiq, &format!("/notifications/webhooks/{}", webhook["id"].as_str().unwrap()), 1).await;
-    for (count, trick) in [Trick::Forged, Trick::Late, Trick::Replayed, Trick::Duplicated].into_iter().enumerate() {
+    for (count, trick) in
+        [Trick::Forged, Trick::Late, Trick::Replayed, Trick::Duplicated].into_iter().enumerate()
+    {
         basiq.hand.advance(minutes(1));
         basiq.handle.change(Change::Webhook(trick)).unwrap();
         let (headers, body) = endpoint.reaches(count + 2).await.pop().unwrap();
-        let age = basiq.handle.truth().now.as_second() - headers["webhook-timestamp"].to_str().unwrap().parse::<i64>().unwrap();
+        let age = basiq.handle.truth().now.as_second()
+            - headers["webhook-timestamp"].to_str().unwrap().parse::<i64>().unwrap();
         let same_id = headers["webhook-id"] == honest.0["webhook-id"];
         assert_eq!(body, honest.1);
-        assert_eq!((is_signed(secret, &headers, &body), age >= 600, same_id), match trick {
-            Trick::Forged => (false, false, false),
-            Trick::Late => (true, true, false),
-            Trick::Replayed => (true, false, true),
-            Trick::Duplicated => (true, false, false),
-        }, "{trick:?}");
+        assert_eq!(
+            (is_signed(secret, &headers, &body), age >= 600, same_id),
+            match trick {
+                Trick::Forged => (false, false, false),
+                Trick::Late => (true, true, false),
+                Trick::Replayed => (true, false, true),
+                Trick::Duplicated => (true, false, false),
+            },
+            "{trick:?}"
+        );
     }
 }
 
@@ -159,15 +186,41 @@ async fn subscriptions_are_listed_changed_deleted_and_refused() {
     let basiq = Basiq::start(Scenario::default()).await;
     let first = subscribe(&basiq, "http://127.0.0.1:9/a", &["user.created"]).await;
     let add = async |body: Value| basiq.call(Method::POST, "/notifications/webhooks", Some(body)).await;
-    assert_eq!(add(json!({"url": "http://127.0.0.1:9/a", "subscribedEvents": ["user.deleted"]})).await.status, 409);
+    assert_eq!(
+        add(json!({"url": "http://127.0.0.1:9/a", "subscribedEvents": ["user.deleted"]})).await.status,
+        409
+    );
     let taken = add(json!({"url": "http://127.0.0.1:9/b", "subscribedEvents": ["user.created"]})).await;
-    assert_eq!((taken.status.as_u16(), taken.body["data"][0]["code"].as_str()), (400, Some("event-already-subscribed")));
-    assert_eq!(add(json!({"url": "http://127.0.0.1:9/b", "subscribedEvents": ["bank.failed"]})).await.status, 400);
+    assert_eq!(
+        (taken.status.as_u16(), taken.body["data"][0]["code"].as_str()),
+        (400, Some("event-already-subscribed"))
+    );
+    assert_eq!(
+        add(json!({"url": "http://127.0.0.1:9/b", "subscribedEvents": ["bank.failed"]})).await.status,
+        400
+    );
     assert_eq!(add(json!({"url": "nonsense"})).await.status, 400);
     let path = format!("/notifications/webhooks/{}", first["id"].as_str().unwrap());
-    let changed = basiq.call(Method::POST, &path, Some(json!({"url": "http://127.0.0.1:9/c", "subscribedEvents": ["bank.failed", "user.deleted"]}))).await;
-    assert_eq!((changed.status.as_u16(), changed.body.get("secret").is_some()), (400, false), "{}", changed.body);
-    let changed = basiq.call(Method::POST, &path, Some(json!({"url": "http://127.0.0.1:9/c", "subscribedEvents": ["user.deleted"]}))).await;
+    let changed = basiq
+        .call(
+            Method::POST,
+            &path,
+            Some(json!({"url": "http://127.0.0.1:9/c", "subscribedEvents": ["bank.failed", "user.deleted"]})),
+        )
+        .await;
+    assert_eq!(
+        (changed.status.as_u16(), changed.body.get("secret").is_some()),
+        (400, false),
+        "{}",
+        changed.body
+    );
+    let changed = basiq
+        .call(
+            Method::POST,
+            &path,
+            Some(json!({"url": "http://127.0.0.1:9/c", "subscribedEvents": ["user.deleted"]})),
+        )
+        .await;
     assert_eq!((changed.status.as_u16(), changed.body["url"].as_str()), (200, Some("http://127.0.0.1:9/c")));
     assert_eq!(basiq.get("/notifications/webhooks").await.body["count"], 1);
     assert_eq!(basiq.call(Method::DELETE, &path, None).await.status, 204);
@@ -176,9 +229,15 @@ async fn subscriptions_are_listed_changed_deleted_and_refused() {
 
 #[tokio::test]
 async fn generated_users_are_announced_once_each() {
-    let basiq = Basiq::yaml("population: {users: 400, every: 4h, wrong_credentials: 0.2, unavailable: 0.3}").await;
+    let basiq =
+        Basiq::yaml("population: {users: 400, every: 4h, wrong_credentials: 0.2, unavailable: 0.3}").await;
     let (endpoint, url) = Endpoint::start().await;
-    subscribe(&basiq, &url, &["connection.invalidated", "connection.activated", "connection.updated", "consent.warning"]).await;
+    subscribe(
+        &basiq,
+        &url,
+        &["connection.invalidated", "connection.activated", "connection.updated", "consent.warning"],
+    )
+    .await;
     for _ in 0..18 {
         basiq.pass(minutes(20)).await;
         tokio::time::sleep(std::time::Duration::from_millis(30)).await;
@@ -189,11 +248,22 @@ async fn generated_users_are_announced_once_each() {
     let mut expected = 0;
     for id in basiq.handle.user_ids() {
         let events = basiq.handle.truth_of(&id).unwrap().events;
-        expected += events.iter().filter(|event| start < event.at && event.at <= end && ["connection.invalidated", "connection.activated", "connection.updated"].contains(&event.kind)).count();
+        expected += events
+            .iter()
+            .filter(|event| {
+                start < event.at
+                    && event.at <= end
+                    && ["connection.invalidated", "connection.activated", "connection.updated"]
+                        .contains(&event.kind)
+            })
+            .count();
     }
     assert!(expected > 400, "{expected}");
     let got = endpoint.reaches(expected).await;
-    let mut ids: Vec<_> = got.iter().map(|(_, body)| serde_json::from_slice::<Value>(body).unwrap()["eventId"].to_string()).collect();
+    let mut ids: Vec<_> = got
+        .iter()
+        .map(|(_, body)| serde_json::from_slice::<Value>(body).unwrap()["eventId"].to_string())
+        .collect();
     ids.sort();
     ids.dedup();
     assert_eq!(ids.len(), expected);

@@ -58,9 +58,11 @@ fn two_connections() -> Ledger {
     ledger
 }
 
+type Summary = (Vec<(Counter, u64)>, Vec<(Gauge, i64)>, Vec<Standing>);
+
 /// Everything that is counted, with how the connections stand; what is shown as ended is left out, since an
 /// end that lies between two looks is never seen.
-fn summary(ledger: &Ledger, now: Ms) -> (Vec<(Counter, u64)>, Vec<(Gauge, i64)>, Vec<Standing>) {
+fn summary(ledger: &Ledger, now: Ms) -> Summary {
     let counters =
         ledger.counters.iter().filter(|(_, cell)| cell.value != 0).map(|(c, cell)| (*c, cell.value));
     // Whether a job that was only seen healed had been queued cannot be known.
