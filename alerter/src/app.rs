@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use daemon::{Context, Fatal, Secret};
@@ -28,6 +29,9 @@ use crate::{
     store::{Sqlite, Store},
 };
 
+/// How long, in real time, Basiq may take to say at the start whether it knows the key.
+const GREETING: Duration = Duration::from_secs(5);
+
 /// What a run needs beside its configuration.
 pub struct Run {
     /// The configuration file, to whose folder paths in it are relative.
@@ -49,7 +53,8 @@ pub async fn run(config: Config, run: Run, context: Context) -> Result<(), Fatal
     run.web.require_authentication(address, &page::PRIVATE)?;
 
     let store = open_store(&config, file, &clock).await?;
-    let Built { hands, routes, renderer } = build(&config, file, &clock, store.data)?;
+    let Built { hands, routes, renderer, client } = build(&config, file, &clock, store.data)?;
+    greet(&client).await?;
     let store: Arc<dyn Store> = store.store;
     let salt = store.salt().await.map_err(Fatal::running)?;
     let mut sources = Sources::load(&config.sources, &config.exporters, file, &TEMPLATES)?;
@@ -215,6 +220,7 @@ struct Built {
     hands: Hands,
     routes: Routes,
     renderer: Arc<Renderer>,
+    client: basiq::Client,
 }
 
 fn build(config: &Config, file: Option<&Path>, clock: &daemon::Clock, data: PathBuf) -> Result<Built, Fatal> {
@@ -256,7 +262,7 @@ fn build(config: &Config, file: Option<&Path>, clock: &daemon::Clock, data: Path
         refresher: at_basiq.clone(),
         cases: at_basiq,
     };
-    Ok(Built { hands, routes, renderer })
+    Ok(Built { hands, routes, renderer, client })
 }
 
 /// The route that is named, or the only one there is.
@@ -274,6 +280,25 @@ fn one<T: ?Sized>(route: &str, section: &str, name: Option<&str>, named: &Named<
 
 fn by_name<T: ?Sized>(named: &Named<T>) -> HashMap<String, Arc<T>> {
     named.iter().map(|(name, made)| (name.to_string(), made.clone())).collect()
+}
+
+/// Finds out at the start whether Basiq knows the key. A Basiq that does not answer keeps nobody from
+/// starting: what is due and needs it waits, and the rest is delivered.
+async fn greet(client: &basiq::Client) -> Result<(), Fatal> {
+    match tokio::time::timeout(GREETING, client.check_key()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => match &error.kind {
+            basiq::ErrorKind::KeyRefused => {
+                return Err(Fatal::running(format!("{error}; see basiq.api_key_file and basiq.url")));
+            }
+            basiq::ErrorKind::KeyUnreadable(_) => {
+                return Err(Fatal::settings(format!("basiq.api_key_file: {error}")));
+            }
+            _ => tracing::warn!(%error, "Basiq does not answer; what needs it waits"),
+        },
+        Err(_) => tracing::warn!("Basiq does not answer in time; what needs it waits"),
+    }
+    Ok(())
 }
 
 fn basiq_client(

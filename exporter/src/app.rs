@@ -155,7 +155,9 @@ async fn first_contact(client: &Client, config: &Config, context: &Context) -> R
         let Err(error) = client.check_key().await else { return Ok(()) };
         tried += 1;
         match &error.kind {
-            ErrorKind::KeyRefused => return Err(Fatal::running(error)),
+            ErrorKind::KeyRefused => {
+                return Err(Fatal::Running(format!("{error}; see basiq.api_key_file and basiq.url")));
+            }
             ErrorKind::KeyUnreadable(_) => {
                 return Err(Fatal::Settings(format!("basiq.api_key_file: {error}")));
             }

@@ -35,7 +35,7 @@ pub(super) async fn attempt(work: Work, effect: Effect, spoke_of: Vec<String>, j
             let (told, person) = deliver(&work, &effect.channel, &message, live).await;
             (told, None, person)
         }
-        Payload::Refresh { user, connection } if live => {
+        Payload::Refresh { user, connection, .. } if live => {
             let unknown = (effect.state == EffectState::Unknown).then_some(effect.changed);
             match work.hands.refresher.refresh(user, connection, unknown).await {
                 Ok(refreshed) => (Told::Answer(Ok(receipt(&refreshed))), Some(refreshed), None),

@@ -51,8 +51,8 @@ pub fn verify(effect: &Effect, snapshot: &Snapshot, now: Timestamp, limits: &Lim
                 (incident.clone(), answer)
             })
             .collect(),
-        Payload::Refresh { user, connection } => {
-            vec![(first(effect), refreshable(snapshot, user, connection))]
+        Payload::Refresh { user, connection, class } => {
+            vec![(first(effect), refreshable(snapshot, user, connection, *class))]
         }
         Payload::Ticket { cases, ticket } => {
             vec![(first(effect), any_fails(snapshot, cases, &ticket.scenario))]
@@ -137,7 +137,7 @@ fn fits_outage(template: &str, outage: Option<bool>) -> Answer {
     }
 }
 
-fn refreshable(snapshot: &Snapshot, user: &str, connection: &str) -> Answer {
+fn refreshable(snapshot: &Snapshot, user: &str, connection: &str, planned: Class) -> Answer {
     let Some(facts) = snapshot.connections.get(connection) else {
         return Answer::Wait("the exporter does not show the connection".to_owned());
     };
@@ -146,13 +146,13 @@ fn refreshable(snapshot: &Snapshot, user: &str, connection: &str) -> Answer {
         State::Failing { scenario, .. } if matches!(&**scenario, "retry-queued" | "retry-expired") => {
             Answer::Over(format!("it is {scenario}: refreshing would only return the queued job"))
         }
-        State::Failing { scenario, .. } => match (Class::of(scenario), known(snapshot, facts)) {
-            (Class::Service | Class::BankAction, Some(false)) => Answer::Holds,
-            (Class::Service | Class::BankAction, Some(true)) => {
-                Answer::Over("the bank has a major outage".to_owned())
-            }
-            (Class::Service | Class::BankAction, None) => bank_unknown(),
-            _ => Answer::Over(format!("it now fails as {scenario}")),
+        State::Failing { scenario, .. } if Class::of(scenario) != planned => {
+            Answer::Over(format!("it now fails as {scenario}"))
+        }
+        State::Failing { .. } => match known(snapshot, facts) {
+            Some(false) => Answer::Holds,
+            Some(true) => Answer::Over("the bank has a major outage".to_owned()),
+            None => bank_unknown(),
         },
         State::Stale { .. } => Answer::Over("it does not fail".to_owned()),
         State::Ended { reason, at } => Answer::Over(format!("{reason} at {at}")),

@@ -63,6 +63,7 @@ impl Planner {
             payload: Payload::Refresh {
                 user: incident.user.clone(),
                 connection: incident.connection.clone(),
+                class: incident.class,
             },
         };
         incident.planned += 1;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     channels::{Notice, Ticket, UserMessage},
     demand::Action,
-    incidents::Incident,
+    incidents::{Class, Incident},
 };
 
 /// How far an effect has come (behaviour, section 4).
@@ -141,6 +141,8 @@ pub enum Payload {
         user: String,
         /// Basiq's connection id.
         connection: String,
+        /// What it failed as when the refresh was planned; a refresh for one class mends no other.
+        class: Class,
     },
     /// A ticket. Its body gets the facts of [`crate::refresh::CaseFacts`] when it is written.
     Ticket {

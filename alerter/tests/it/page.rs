@@ -197,7 +197,8 @@ fn with_commands(commands: Arc<dyn Commands>) -> Router {
         what: what.to_owned(),
         text: text.to_owned(),
     };
-    let refresh = Payload::Refresh { user: "u-1".to_owned(), connection: "c-1".to_owned() };
+    let refresh =
+        Payload::Refresh { user: "u-1".to_owned(), connection: "c-1".to_owned(), class: Class::Service };
     let comment =
         Payload::Comment { ticket: "t".to_owned(), remote: "r".to_owned(), text: HOSTILE.to_owned() };
     let case = ("u-1".to_owned(), "c-1".to_owned(), time("2026-11-22T02:00:00Z"));

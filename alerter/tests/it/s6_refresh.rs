@@ -2,7 +2,7 @@
 
 use basiq_alerter::{plan::Command, refresh::Refreshed, store::Phase};
 
-use crate::world::{Refresh, World, hours, minutes};
+use crate::world::{Answer, Refresh, World, hours, minutes};
 
 fn refreshes(world: &World) -> Vec<i64> {
     world.of(Phase::Refresh).iter().map(|done| world.minute(done.at)).collect()
@@ -61,6 +61,21 @@ fn one_refresh_follows_the_word_that_the_pop_up_is_dealt_with() {
     world.obey(Command::Done { connection: "c-a".into() });
     world.pass(hours(5));
     assert_eq!(refreshes(&world), [60]);
+}
+
+/// Section 4, "the same class still fails": a retry that was planned for a bank that did not answer is not
+/// made once the bank wants the user, though that class, too, can be refreshed.
+#[test]
+fn a_retry_is_not_made_for_another_class_than_it_was_planned_for() {
+    let mut world = World::new();
+    world.fails("a", "service-unavailable");
+    world.pass(minutes(9));
+    world.answer = Answer::Nothing;
+    world.pass(minutes(2));
+    world.turns("a", "user-action-required");
+    world.answer = Answer::Takes;
+    world.pass(hours(1));
+    assert!(refreshes(&world).is_empty());
 }
 
 /// "A 202 spends an attempt; a 200 or a withheld refresh does not, and is recorded."

@@ -56,6 +56,8 @@ impl House {
         }
         std::fs::create_dir_all(work.join("logs"))
             .with_context(|| format!("cannot write to {}", work.display()))?;
+        // Tests come here without `daemon::main`; a second installation changes nothing.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?;
         Ok(Self { binaries, work, anchor: Timestamp::now(), speed, http })
     }

@@ -4,3 +4,4 @@
 
 mod real_parts;
 mod refusals;
+mod samples;

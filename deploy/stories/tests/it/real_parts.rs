@@ -14,11 +14,11 @@ use stories::{
 const SCENARIO: &str = "
 seed: 7
 users:
-  - name: bighead
-    full_name: Nelson Bighetti
-    email: bighead@example.test
+  - name: erlich
+    full_name: Erlich Bachman
+    email: erlich@example.test
     connections:
-      - failures: [{as: bighead, from: -30m}]
+      - failures: [{as: erlich, from: -30m}]
         timeline: [{at: -5h, do: update}, {at: -20m, do: update}]
   - name: gavinBelson
     full_name: Gavin Belson
@@ -61,7 +61,7 @@ async fn alerts_pushed_by_a_real_prometheus_become_mail_in_a_real_maildir() {
         let log = std::fs::read_to_string(house.work.join("prometheus.log")).unwrap_or_default();
         panic!("{error}\nalerter:\n{}\nexporter:\n{}\nprometheus:\n{log}", alerter.tail(), exporter.tail())
     });
-    for line in ["Envelope-to: bighead@example.test", "esmtpsa", "Auto-Submitted: auto-generated"] {
+    for line in ["Envelope-to: erlich@example.test", "esmtpsa", "Auto-Submitted: auto-generated"] {
         assert!(mail.contains(line), "{line} is not in\n{mail}");
     }
 

@@ -1,9 +1,9 @@
 //! What a daemon says when it cannot work: one line that says what is wrong and what to do, exit code
 //! 2 for settings and 1 for running, never a backtrace.
 
-use std::{net::TcpListener, path::Path, process::Output};
+use std::{net::TcpListener, process::Output};
 
-use stories::house::House;
+use stories::house::{House, free_address};
 
 struct Bench {
     house: House,
@@ -29,6 +29,17 @@ impl Bench {
             .await
             .unwrap_or_else(|_| panic!("{binary} {arguments:?} neither worked nor gave up"))
             .unwrap()
+    }
+
+    /// The text of an alerter's configuration for a Basiq at `url`, without sources.
+    fn alerter(&self, url: &str, key: &str) -> String {
+        let key = self.write("alerter-key", key);
+        let store = self.folder.path().join("alerter.db");
+        format!(
+            "basiq:\n  url: {url}\n  api_key_file: {key}\nstore:\n  sqlite: {{path: '{}'}}\n\
+             exporters: [{{url: 'http://127.0.0.1:1'}}]\n",
+            store.display()
+        )
     }
 
     /// The exporter's configuration for a Basiq at `url`.
@@ -117,12 +128,33 @@ async fn an_unreadable_rules_folder_is_named() {
     let missing = bench.folder.path().join("no-rules/*.yml").display().to_string();
     let config = bench.write(
         "alerter.yml",
-        &format!("sources:\n  embedded:\n    - name: here\n      rules: ['{missing}']\nexporters: [{{url: 'http://127.0.0.1:1'}}]\n"),
+        &format!(
+            "{}sources:\n  embedded:\n    - name: here\n      rules: ['{missing}']\n",
+            bench.alerter("http://127.0.0.1:1", "k")
+        ),
     );
     let output =
         bench.run("basiq-alerter", &["--config.file", &config, "--web.listen-address", "127.0.0.1:0"]).await;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("no-rules"), "{said}");
-    assert!(Path::new(&config).exists());
+}
+
+#[tokio::test]
+async fn a_wrong_api_key_is_named_by_both_daemons() {
+    let bench = Bench::new();
+    let address = free_address(0).unwrap();
+    let sandbox = bench.house.start("basiq-sandbox", address, &[]).await.unwrap();
+    let url = format!("http://{address}");
+    let exporter = bench.exporter(&url, "bm90LXRoZS1rZXk=");
+    let alerter = bench.alerter(&url, "bm90LXRoZS1rZXk=") + "sources: {embedded: []}\n";
+    let alerter = bench.write("alerter.yml", &alerter);
+    for (binary, config) in [("basiq-exporter", exporter), ("basiq-alerter", alerter)] {
+        let output =
+            bench.run(binary, &["--config.file", &config, "--web.listen-address", "127.0.0.1:0"]).await;
+        one_line(&output, 1, &["key", "api_key_file"]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!said.contains("bm90LXRoZS1rZXk="), "{binary} shows its key");
+    }
+    sandbox.stop().await.unwrap();
 }
