@@ -133,7 +133,15 @@ pub async fn run(config: Config, run: Run, context: Context) -> Result<(), Fatal
     };
     // What listens and reports ends first; the engine then lets what is in hand end.
     let serving = web::serve(run.listener, router, run.web, stop.clone());
-    let planning = tokio::spawn(engine.run(stop.clone()));
+    let planning = tokio::spawn({
+        // An engine that ends, even by a fault of this program, takes the daemon with it: a page without anybody
+        // who plans would look healthy.
+        let (stop, guard) = (stop.clone(), stop.clone().drop_guard());
+        async move {
+            let _guard = guard;
+            engine.run(stop).await
+        }
+    });
     let (served, ()) = tokio::join!(
         async {
             let served = serving.await;

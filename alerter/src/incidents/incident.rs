@@ -105,6 +105,9 @@ pub struct Attempt {
     pub before: Timestamp,
     /// When a job that finished after it was seen to have failed, outside major outage.
     pub failed: Option<Timestamp>,
+    /// The incident ended while its job had not failed: what fails later is no failure of this attempt.
+    #[serde(default)]
+    pub over: bool,
 }
 
 /// How far a ticket has come.

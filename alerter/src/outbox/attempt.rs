@@ -36,7 +36,8 @@ pub(super) async fn attempt(work: Work, effect: Effect, spoke_of: Vec<String>, j
             (told, None, person)
         }
         Payload::Refresh { user, connection, .. } if live => {
-            let unknown = (effect.state == EffectState::Unknown).then_some(effect.changed);
+            // Counted from the plan: when exactly an earlier process asked is not known.
+            let unknown = (effect.state == EffectState::Unknown).then_some(effect.created);
             match work.hands.refresher.refresh(user, connection, unknown).await {
                 Ok(refreshed) => (Told::Answer(Ok(receipt(&refreshed))), Some(refreshed), None),
                 Err(error) => (Told::Answer(Err(error)), None, None),
@@ -47,8 +48,8 @@ pub(super) async fn attempt(work: Work, effect: Effect, spoke_of: Vec<String>, j
             let told = file(&work, &effect, ticket.clone(), cases, live).await;
             (told, None, None)
         }
-        Payload::Comment { ticket, remote, text } => match work.hands.desks.get(&effect.channel) {
-            Some(desk) if live => (Told::Answer(desk.comment(remote, ticket, text).await), None, None),
+        Payload::Comment { remote, text, .. } => match work.hands.desks.get(&effect.channel) {
+            Some(desk) if live => (Told::Answer(desk.comment(remote, &effect.key, text).await), None, None),
             Some(_) => (Told::DryRun, None, None),
             None => (Told::Answer(Err(no_such(&effect.channel))), None, None),
         },
@@ -122,7 +123,12 @@ async fn file(
     let Some(desk) = work.hands.desks.get(&effect.channel) else {
         return Told::Answer(Err(no_such(&effect.channel)));
     };
-    if effect.state == EffectState::Unknown && live {
+    if effect.state == EffectState::Unknown && live && !desk.searchable() {
+        let why = "nobody knows whether it was filed, and the desk cannot be searched; a person must look";
+        return Told::Answer(Err(DeliveryError::Unknown { why: why.to_owned() }));
+    }
+    // Also for one that is new here: the incident may have had a ticket whose outcome nobody learnt.
+    if desk.searchable() && live {
         match desk.find(&ticket.key).await {
             Ok(Some(receipt)) => return Told::Answer(Ok(receipt)),
             Ok(None) => {}

@@ -99,9 +99,9 @@ impl Line {
     /// When something may begin, if nothing else happens before.
     fn next(&self, running: usize) -> Option<Timestamp> {
         let (first, _) = self.waiting.first_key_value()?;
-        // While all hands are full, the end of an attempt wakes the line.
-        (running < self.work.pace.concurrency)
-            .then(|| self.circuit.until().map_or(first.0, |until| until.max(first.0)))
+        // While all hands are full, or a probe of an open circuit runs, the end of an attempt wakes the line.
+        let free = running < self.work.pace.concurrency && self.circuit.allows(Timestamp::MAX, running);
+        free.then(|| self.circuit.until().map_or(first.0, |until| until.max(first.0)))
     }
 
     /// Begins what is due and may begin. Gives the real time to wait where the rate is used up.

@@ -19,7 +19,8 @@ const WAIT: Duration = Duration::from_secs(30);
 
 /// The person that a contact names: the hash of the address, or of the partner's own id.
 pub fn person(salt: &Secret, contact: &Contact) -> Option<String> {
-    let text = match (&contact.address, &contact.external_id) {
+    let address = contact.address.as_ref().filter(|address| !address.expose().trim().is_empty());
+    let text = match (address, &contact.external_id) {
         (Some(address), _) => format!("address:{}", address.expose().trim().to_lowercase()),
         (None, Some(id)) => format!("external:{id}"),
         (None, None) => return None,

@@ -30,6 +30,11 @@ pub fn verify(effect: &Effect, snapshot: &Snapshot, now: Timestamp, limits: &Lim
         Some(as_of) if since(now, as_of) > limits.evidence_age => {
             return Verdict::Wait(format!("the newest evidence is of {as_of}"));
         }
+        Some(_) if !snapshot.warm => {
+            return Verdict::Wait(
+                "the exporter has not observed all that was due since its start".to_owned(),
+            );
+        }
         Some(_) => {}
     }
     let answers: Vec<(String, Answer)> = match &effect.payload {

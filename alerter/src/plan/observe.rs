@@ -219,7 +219,8 @@ impl Planner {
         if failing.last > incident.last_failure {
             incident.last_failure = failing.last;
             let outside = incident.outage.since.is_none();
-            let open = incident.attempts.iter_mut().filter(|attempt| attempt.failed.is_none());
+            let open =
+                incident.attempts.iter_mut().filter(|attempt| attempt.failed.is_none() && !attempt.over);
             for attempt in open.filter(|attempt| outside && failing.last > attempt.before) {
                 attempt.failed = Some(failing.last);
                 let text = format!("the refresh's job {} failed as well", attempt.job);
@@ -279,6 +280,9 @@ impl Planner {
     ) {
         incident.status = Status::Ended { reason: reason.to_owned(), at };
         incident.outage.since = None;
+        for attempt in &mut incident.attempts {
+            attempt.over = attempt.failed.is_none();
+        }
         changes.tell(&incident.reference, now, "ended", format!("{reason} at {at}"));
         self.withdraw_messages(incident, reason, now, changes);
         self.withdraw_refresh(incident, reason, now, changes);

@@ -129,7 +129,7 @@ impl Planner {
                         // The evidence may have shown the job's failure before this answer was taken in.
                         let failed = (incident.last_failure > before && incident.outage.since.is_none())
                             .then_some(incident.last_failure);
-                        incident.attempts.push(Attempt { at: now, job, before, failed });
+                        incident.attempts.push(Attempt { at: now, job, before, failed, over: false });
                         incident.withheld = None;
                     }
                     (EffectState::Delivered, Some(Refreshed::Existing { job })) => {
@@ -160,6 +160,8 @@ impl Planner {
     fn ticket_ended(&mut self, effect: &Effect, now: Timestamp, changes: &mut Changes) {
         if let (EffectState::Delivered, Some(remote)) = (effect.state, &effect.remote) {
             self.storm_filed(&effect.key, remote, changes);
+        } else {
+            self.storm_unfiled(&effect.key, changes);
         }
         let members: Vec<String> = self
             .incidents

@@ -88,7 +88,10 @@ impl Planner {
         let demand = self.demand(incident, Action::RefreshConnection)?;
         let max = demand.numbers.retry_max.unwrap_or(limits.retry_max) as usize;
         let spent = incident.attempts.len() + incident.dry_refreshes as usize;
-        let running = incident.attempts.last().is_some_and(|attempt| incident.last_failure <= attempt.before);
+        let running = incident
+            .attempts
+            .last()
+            .is_some_and(|attempt| !attempt.over && incident.last_failure <= attempt.before);
         if spent >= max || running {
             return None;
         }

@@ -66,6 +66,7 @@ impl Planner {
 
     /// An effect was cancelled from outside its incidents: they no longer count on it.
     pub(super) fn forget_effect(&mut self, effect: &Effect, now: Timestamp, changes: &mut Changes) {
+        self.storm_unfiled(&effect.key, changes);
         for reference in &effect.incidents {
             self.change(reference, now, changes, |incident| {
                 incident.messages.retain(|message| message.effect != effect.key);

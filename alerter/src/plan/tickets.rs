@@ -177,8 +177,13 @@ impl Planner {
         now: Timestamp,
         changes: &mut Changes,
     ) {
+        let fits = |incident: &&Incident| {
+            let group = (incident.institution.as_str(), incident.method.as_str(), incident.class);
+            let same = group == (ready.group.0.as_str(), ready.group.1.as_str(), ready.group.2);
+            same && incident.is_open() && incident.ticket.is_none()
+        };
         let mut members: Vec<&Incident> =
-            kin.iter().filter_map(|reference| self.incidents.get(reference)).collect();
+            kin.iter().filter_map(|reference| self.incidents.get(reference)).filter(fits).collect();
         members.sort_by_key(|incident| incident.failing_since);
         let Some(first) = members.first() else { return };
         let count = members.len();
@@ -474,6 +479,17 @@ impl Planner {
                 changes.rows.push(row(lead, storm));
             }
         }
+    }
+
+    /// A storm whose ticket was not filed after all is none: what is due is planned anew.
+    pub(super) fn storm_unfiled(&mut self, effect: &str, changes: &mut Changes) {
+        self.storms.retain(|lead, storm| {
+            let unfiled = storm.effect == effect && storm.remote.is_none();
+            if unfiled {
+                changes.rows.push(Row { kind: "storm", key: lead.to_owned(), body: None });
+            }
+            !unfiled
+        });
     }
 
     /// A person closed a ticket.

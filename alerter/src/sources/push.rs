@@ -158,6 +158,8 @@ async fn commit<T>(
     now: Timestamp,
     change: impl FnOnce(&mut Pushed) -> (Changes, T),
 ) -> Result<T, ()> {
+    // What a handler that was dropped while it waited (its sender hung up) left half done.
+    pushed.take_back();
     let (changes, more) = change(pushed);
     if changes.is_empty() || reports.send(now, changes).await {
         pushed.keep();

@@ -123,7 +123,7 @@ fn incident(reference: &str, text: &str) -> Incident {
             state: MessageState::Told { at },
             closing: None,
         }],
-        attempts: vec![Attempt { at, job: "j-2".to_owned(), before: at, failed: Some(at) }],
+        attempts: vec![Attempt { at, job: "j-2".to_owned(), before: at, failed: Some(at), over: false }],
         planned: 3,
         message_after: None,
         deferred: None,

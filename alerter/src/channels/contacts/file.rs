@@ -78,13 +78,14 @@ fn load(path: &std::path::Path) -> Result<Known, String> {
             None => "is not a list of users".to_owned(),
         })?
     };
+    let not_blank = |text: &String| !text.trim().is_empty();
     let mut users = HashMap::with_capacity(rows.len());
     for row in rows {
         let contact = Contact {
-            address: row.address.map(Secret::new),
-            name: row.name.map(Secret::new),
-            language: row.language,
-            external_id: row.external_id,
+            address: row.address.filter(not_blank).map(Secret::new),
+            name: row.name.filter(not_blank).map(Secret::new),
+            language: row.language.filter(not_blank),
+            external_id: row.external_id.filter(not_blank),
         };
         if users.insert(row.user_id, contact).is_some() {
             return Err("lists a user twice".to_owned());

@@ -27,7 +27,11 @@ impl Hints {
     pub(super) fn new(exporters: &[String]) -> Result<Self, SettingsError> {
         let mut urls = Vec::new();
         for exporter in exporters {
-            urls.push(http::url(&format!("{}/api/v1/hints", exporter.trim_end_matches('/')))?);
+            let url = format!("{}/api/v1/hints", exporter.trim_end_matches('/'));
+            urls.push(
+                Url::parse(&url)
+                    .map_err(|_| SettingsError::new("exporters: `url` must be a full address"))?,
+            );
         }
         Ok(Self { client: http::client(Duration::from_secs(5))?, exporters: urls })
     }

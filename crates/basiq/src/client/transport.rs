@@ -90,6 +90,20 @@ impl Transport {
         let (mut entries, mut seen, mut url) = (Vec::new(), HashSet::new(), url);
         for _ in 0..self.config.max_pages.max(1) {
             let page: Page<T> = self.get(endpoint, url.clone(), priority).await?;
+            // Somebody else's words under a 200 (a gateway's, say), taken for an empty list, would make everything
+            // that is not named seem deleted.
+            let resource = matches!(
+                endpoint,
+                Endpoint::Jobs | Endpoint::Connections | Endpoint::Connectors | Endpoint::Events
+            );
+            if resource && page.kind.is_none() && page.data.is_empty() {
+                let (path, reason) = (".".to_owned(), "it is no list: `type` is missing".to_owned());
+                return Err(Error {
+                    endpoint,
+                    kind: ErrorKind::Malformed { path, reason },
+                    correlation_id: None,
+                });
+            }
             if entries.len() + page.data.len() > self.config.max_entries {
                 return Err(bad("the list has more entries than are kept of one"));
             }

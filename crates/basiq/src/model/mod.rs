@@ -104,6 +104,9 @@ impl<'de> Deserialize<'de> for Method {
 /// One page of a list.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Page<T> {
+    /// `list`. The schemas let some lists leave out `data`, but none of Basiq's resources this.
+    #[serde(default, rename = "type", deserialize_with = "lenient::text")]
+    pub(crate) kind: Option<String>,
     #[serde(
         default = "Vec::new",
         deserialize_with = "lenient::list",

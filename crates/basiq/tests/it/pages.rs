@@ -25,6 +25,19 @@ async fn all_pages_are_read_in_order() {
     assert_eq!(ids, ["AU00000", "AU00001", "AU00002", "AU00003"]);
 }
 
+/// A gateway's words under a 200 are no empty list: everything would seem deleted.
+#[tokio::test]
+async fn a_document_that_is_no_list_is_malformed() {
+    let server = Server::with_token(|asked| match asked.path.as_str() {
+        "/connectors" => json(200, r#"{"message":"maintenance"}"#),
+        _ => json(200, r#"{"type":"list","data":null}"#),
+    })
+    .await;
+    let error = server.client().connectors(&ConnectorFilter::default(), P).await.unwrap_err();
+    assert!(matches!(error.kind, ErrorKind::Malformed { .. }), "{error}");
+    assert_eq!(server.client().jobs("u-1", None, P).await.unwrap(), []);
+}
+
 #[tokio::test]
 async fn a_hostile_next_link_takes_nothing_elsewhere() {
     let other = Server::with_token(|_| page(&[], None)).await;
