@@ -99,7 +99,7 @@ pub const PEOPLE: &[Person] = &[
         name: "keenan",
         story: "in Basiq's retry queue for 7 days: one message and one ticket when it expires",
         letters: &["delayed", "gave-up", "ready"],
-        refreshes: Refreshes::Exactly(0),
+        refreshes: Refreshes::Exactly(1),
         ticket: Ticket::FiledAndCommented,
     },
     Person {

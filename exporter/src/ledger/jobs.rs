@@ -9,8 +9,6 @@ use super::{
 const KEPT: Ms = 8 * span::DAY;
 /// How far `updated` of a failed job must move to be evidence of the retry queue.
 const MOVED: Ms = span::HOUR;
-/// How long a job may take to fail for the first time; what runs longer is stuck.
-const RUNS: Ms = span::HOUR;
 /// Steps of a job beyond these are ignored.
 const STEPS: usize = 64;
 
@@ -88,11 +86,7 @@ impl Ledger {
             }
             _ => {}
         }
-        // A failed job seen for the first time failed within its first hour, so its `updated` has moved since
-        // if it is later than that by as much.
-        let first_failed = if job.updated == 0 { job.created + RUNS } else { job.failed };
-        let moved =
-            job.failed != 0 && matches!(state, State::Failed) && seen.updated >= first_failed.max(1) + MOVED;
+        let moved = job.failed != 0 && matches!(state, State::Failed) && seen.updated >= job.failed + MOVED;
         if newest {
             (job.updated, job.asked) = (seen.updated, asked);
         }

@@ -56,16 +56,6 @@ fn updated_moved_by_an_hour_is_evidence_and_less_is_not() {
 }
 
 #[test]
-fn a_failed_job_first_seen_long_after_it_can_have_failed_is_queued() {
-    let mut ledger = ledger();
-    ledger.jobs(&[fails(NOON + 2 * HOUR - 1)], NOON + 2 * HOUR);
-    assert_eq!(ledger.queued(), 0);
-    let mut ledger = super::ledger();
-    ledger.jobs(&[fails(NOON + 2 * HOUR)], NOON + 2 * HOUR + 1);
-    assert_eq!((ledger.queued(), ledger.failing("c1", NOON + 3 * HOUR).last), (1, NOON + 2 * HOUR));
-}
-
-#[test]
 fn only_the_service_unavailable_class_queues() {
     let mut ledger = ledger();
     ledger.jobs(&[job("j", NOON, NOON + 1, failed("invalid-credentials"))], NOON + 2);
