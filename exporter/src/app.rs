@@ -48,7 +48,9 @@ pub async fn run(exporter: Exporter, context: Context) -> Result<(), Fatal> {
     web_config.require_authentication(address, &["/metrics/connections", api::HINTS])?;
     let metrics = Metrics::new().map_err(Fatal::running)?;
     let client = client(&config, api_key, &metrics, &context)?;
-    first_contact(&client, &config, &context).await?;
+    if !first_contact(&client, &config, &context).await? {
+        return Ok(());
+    }
     let settings = Settings {
         expected_refresh: config
             .poll
@@ -147,12 +149,16 @@ fn client(
 }
 
 /// At the start a key that Basiq does not know is a wrong setting, and a Basiq that is not there most likely a
-/// wrong address; later both are states that `basiq_up` shows.
-async fn first_contact(client: &Client, config: &Config, context: &Context) -> Result<(), Fatal> {
+/// wrong address; later both are states that `basiq_up` shows. Whether to go on: `false` if stopped meanwhile.
+async fn first_contact(client: &Client, config: &Config, context: &Context) -> Result<bool, Fatal> {
     let (tries, pause) = FIRST_TRIES;
     let mut tried = 0;
     loop {
-        let Err(error) = client.check_key().await else { return Ok(()) };
+        let answer = tokio::select! {
+            () = context.stop.cancelled() => return Ok(false),
+            answer = client.check_key() => answer,
+        };
+        let Err(error) = answer else { return Ok(true) };
         tried += 1;
         match &error.kind {
             ErrorKind::KeyRefused => {
@@ -162,7 +168,7 @@ async fn first_contact(client: &Client, config: &Config, context: &Context) -> R
                 return Err(Fatal::Settings(format!("basiq.api_key_file: {error}")));
             }
             // It is there, and wants to be asked later.
-            ErrorKind::Throttled { .. } | ErrorKind::QuotaExhausted { .. } => return Ok(()),
+            ErrorKind::Throttled { .. } | ErrorKind::QuotaExhausted { .. } => return Ok(true),
             _ if tried == tries => {
                 return Err(Fatal::Running(format!(
                     "{error}; check that {} is right and can be reached from here (basiq.url)",
@@ -172,7 +178,7 @@ async fn first_contact(client: &Client, config: &Config, context: &Context) -> R
             _ => tracing::warn!(%error, "Basiq does not answer yet"),
         }
         tokio::select! {
-            () = context.stop.cancelled() => return Err(Fatal::running("stopped before Basiq answered")),
+            () = context.stop.cancelled() => return Ok(false),
             () = tokio::time::sleep(pause) => {}
         }
     }

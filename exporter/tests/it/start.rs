@@ -44,3 +44,15 @@ async fn settings_that_cannot_work_are_refused_with_their_key() {
     assert_eq!(error.code(), 2);
     assert!(error.to_string().contains("discovery.file.paths"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_while_basiq_does_not_answer_ends_it_at_once() {
+    let world = World::new(NOBODY).await;
+    let mut config = world.config();
+    // It accepts connections and says nothing.
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    config.basiq.url = format!("http://{}", mute.local_addr().unwrap());
+    let (exporter, _) = world.start_unchecked(config, "a2V5").await;
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    tokio::time::timeout(std::time::Duration::from_secs(2), exporter.stop()).await.unwrap().unwrap();
+}
