@@ -34,10 +34,12 @@ impl Ledger {
     pub(super) fn take_job(&mut self, user: &mut User, seen: &JobSeen, asked: Ms, now: Ms) {
         let state = state(seen);
         let at = match user.jobs.iter().position(|job| job.id == seen.id) {
-            Some(at) => at,
-            None => {
+            Some(at) if user.jobs[at].created != 0 => at,
+            // A job that only a hint named so far may have been counted and dropped before the hint came.
+            hinted => {
                 let finished = !matches!(state, State::Open);
                 let learned = finished && seen.updated <= user.watermark;
+                let hinted = hinted.map(|at| user.jobs.swap_remove(at));
                 if learned && (matches!(state, State::Succeeded) || seen.created + KEPT <= now) {
                     // Counted before or older than what counts; only how the connection stands may change.
                     note_activity(user, seen, seen.updated);
@@ -46,7 +48,11 @@ impl Ledger {
                     }
                     return;
                 }
-                let mut job = Job::first_seen(seen, now);
+                let mut job = hinted.unwrap_or_else(|| Job::first_seen(seen, now));
+                (job.created, job.kind) = (seen.created, seen.kind);
+                if job.connection.is_none() {
+                    job.connection.clone_from(&seen.connection);
+                }
                 job.institution = seen.institution.as_deref().map(|id| self.institutions.intern(id));
                 if learned {
                     job.counted.insert(Outcome::Failed);
@@ -72,9 +78,6 @@ impl Ledger {
         }
         if job.institution.is_none() {
             job.institution = seen.institution.as_deref().map(|id| self.institutions.intern(id));
-        }
-        if job.created == 0 {
-            (job.created, job.kind) = (seen.created, seen.kind);
         }
         let newest = (seen.updated, asked) >= (job.updated, job.asked);
         // A step that failed before and does not now: Basiq tries again.

@@ -69,6 +69,25 @@ fn finished_jobs_leave_behind_a_watermark_and_are_not_counted_again() {
 }
 
 #[test]
+fn a_late_hint_does_not_make_a_counted_job_count_again() {
+    let mut ledger = ledger();
+    let fails = job("f", NOON, NOON + 5000, failed("invalid-credentials"));
+    let done = job("j", NOON, NOON + 9000, StepStatus::Success);
+    ledger.jobs(&[fails.clone(), done.clone()], NOON + 2 * HOUR);
+    assert!(ledger.user(0).unwrap().jobs.iter().all(|job| job.id != id("j")), "it is counted and dropped");
+    let old = job("old", NOON - 2 * DAY, NOON - 2 * DAY + 1, failed("invalid-credentials"));
+    for (nth, kind) in [HintKind::Created, HintKind::Updated, HintKind::Refreshed].into_iter().enumerate() {
+        let now = NOON + 3 * HOUR + Ms::try_from(nth).unwrap() * HOUR;
+        for name in ["f", "j", "old"] {
+            ledger.observe_hint(&id("u"), Some(&id("c1")), Some(&id(name)), kind, now);
+        }
+        ledger.jobs(&[fails.clone(), done.clone(), old.clone()], now + MINUTE);
+        assert_eq!((ledger.finished(Outcome::Failed), ledger.finished(Outcome::Success)), (1, 1), "{kind:?}");
+        assert_eq!((ledger.steps_done("verify-credentials"), ledger.steps_done("retrieve-accounts")), (2, 2));
+    }
+}
+
+#[test]
 fn statement_and_report_jobs_are_counted_as_their_own_kind_and_change_no_connection() {
     let mut ledger = ledger();
     for (kind, method) in [(Kind::Statement, Method::Statement), (Kind::Report, Method::Report)] {
