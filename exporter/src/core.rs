@@ -73,6 +73,8 @@ pub(crate) struct Core {
     paused: Option<(Instant, Duration)>,
     /// Sources that have not said anything yet.
     silent: HashSet<String>,
+    /// Sources that are configured.
+    configured: HashSet<String>,
     /// What was due at the start and has not been looked at; `None` until everything is known to be due.
     cold: Option<HashSet<u32>>,
     up_until: Ms,
@@ -94,6 +96,8 @@ impl Core {
         context: Context,
     ) -> Self {
         let now = context.clock.now().as_millisecond();
+        let configured: HashSet<String> =
+            config.discovery.sources().iter().map(|source| source.name()).collect();
         let mut core = Self {
             ledger,
             store,
@@ -108,7 +112,8 @@ impl Core {
             looks: mpsc::channel(1024),
             failed: HashMap::new(),
             paused: None,
-            silent: config.discovery.sources().iter().map(|source| source.name()).collect(),
+            silent: configured.clone(),
+            configured,
             cold: None,
             up_until: 0,
             connectors_every: Ms::try_from(config.poll.connectors.0.as_millis()).unwrap_or(Ms::MAX / 8),
@@ -120,7 +125,9 @@ impl Core {
             let (need, due) = poll::need(user, &core.pace, now);
             core.schedule.set(place, need, due);
         }
-        core.drop_old_sources(now);
+        if core.silent.is_empty() {
+            core.drop_old_sources(now);
+        }
         core
     }
 
@@ -188,9 +195,10 @@ impl Core {
         u8::try_from(self.ledger.sources.intern(name).place()).unwrap_or(0)
     }
 
-    /// Users that only sources name which are no longer configured are dropped.
+    /// Users that only sources name which are no longer configured are dropped, once all that are configured have
+    /// spoken: a source whose settings changed names most of the same users under its new name.
     fn drop_old_sources(&mut self, now: Ms) {
-        let kept = |name: &&str| *name == HINTS || self.silent.contains(*name);
+        let kept = |name: &&str| *name == HINTS || self.configured.contains(*name);
         let stored = self.ledger.sources.iter().skip(2).filter(|name| !kept(name));
         let old: Vec<String> = stored.map(str::to_owned).collect();
         for name in old {
@@ -218,7 +226,9 @@ impl Core {
                 tracing::info!(source = name, users = ids.len(), added, dropped, "users found");
             }
         }
-        self.silent.remove(name);
+        if self.silent.remove(name) && self.silent.is_empty() {
+            self.drop_old_sources(now);
+        }
         self.metrics.own.succeeded("discovery", now);
     }
 
@@ -384,10 +394,14 @@ impl Core {
     async fn round(&mut self) {
         let now = self.now();
         self.ledger.tick(now);
-        if self.batch.is_empty() {
-            self.batch = Batch::take(&mut self.ledger);
-        }
-        if !self.batch.is_empty() {
+        // First what an earlier round could not store, then what changed since: hints and pages are newer than that.
+        for _ in 0..2 {
+            if self.batch.is_empty() {
+                self.batch = Batch::take(&mut self.ledger);
+            }
+            if self.batch.is_empty() {
+                break;
+            }
             if let Err(error) = self.store.commit(&self.batch).await {
                 tracing::error!(%error, "nothing can be stored; nothing new is shown until it can");
                 return;

@@ -77,6 +77,8 @@ async fn ask(client: &Client, clock: &Clock, plan: &Plan, seen: &mut Look) -> Re
     for id in unlisted {
         let asked = clock.now().as_millisecond();
         let job = match client.job(&id.to_string(), priority).await {
+            // A hint may name another user's job.
+            Ok(job) if is_of_another(&job, &user) => None,
             Ok(job) => job_seen(&job, asked),
             Err(error) if error.is_not_found() => None,
             Err(error) => return Err(error),
@@ -84,6 +86,10 @@ async fn ask(client: &Client, clock: &Clock, plan: &Plan, seen: &mut Look) -> Re
         seen.by_id.push(ByJob { id: id.clone(), asked, job });
     }
     Ok(())
+}
+
+fn is_of_another(job: &basiq::Job, user: &str) -> bool {
+    basiq::job::source(job).is_some_and(|source| source.user_id != user)
 }
 
 fn priority(need: Need) -> Priority {
@@ -153,4 +159,18 @@ pub fn job_seen(job: &basiq::Job, asked: Ms) -> Option<JobSeen> {
             })
             .collect(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_whose_source_names_another_user_is_not_this_users() {
+        let none = basiq::Job::default();
+        let place = basiq::Place { user_id: "u".into(), connection_id: None };
+        let of_u = basiq::Job { source: Some(place), ..basiq::Job::default() };
+        assert!(is_of_another(&of_u, "v"));
+        assert!(!is_of_another(&of_u, "u") && !is_of_another(&none, "u"));
+    }
 }

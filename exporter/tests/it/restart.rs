@@ -66,6 +66,26 @@ async fn a_kill_costs_nothing_visible_and_a_lost_file_makes_nothing_old_new() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn users_stay_who_they_are_when_the_path_of_their_file_changes() {
+    let world = World::new(STORY).await;
+    let exporter = world.start().await;
+    world.pass(&exporter, 15).await;
+    let counted = |samples: &_| sum(samples, FINISHED, &[]) == 2.0;
+    exporter.until("both jobs counted", counted).await;
+    exporter.stop().await.unwrap();
+    world.skip(20);
+    std::fs::rename(world.path("users.yml"), world.path("moved.yml")).unwrap();
+    let text = format!("{{file: [{{paths: ['{}']}}]}}", world.path("moved.yml").display());
+    let mut config: Config = world.config();
+    config.discovery = daemon::config::decode("test", &text).unwrap();
+    let exporter = world.start_with(config).await;
+    let after = exporter.samples().await;
+    assert_eq!(one(&after, "basiq_exporter_users_watched"), Some(2.0));
+    assert_eq!(sum(&after, FINISHED, &[]), 2.0, "nothing counts again");
+    exporter.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_exporter_on_the_same_file_says_so() {
     let world = World::new(STORY).await;
     let exporter = world.start().await;
