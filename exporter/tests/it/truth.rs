@@ -103,7 +103,9 @@ async fn plays(switches: Switches, faults: Vec<Fault>) {
     for _ in 0..12 {
         expected = finished(&world.sandbox.truth(), born, switches.queued_steps == QueuedSteps::Failed);
         let failing = sum(&samples, "basiq_connections_failing", &[]);
-        if shown(&samples) == expected && failing == 1.0 {
+        // The pause after the last fault may outlast the stories.
+        let up = one(&samples, "basiq_up") == Some(1.0);
+        if shown(&samples) == expected && failing == 1.0 && up {
             break;
         }
         world.pass(&exporter, 10).await;
