@@ -46,7 +46,7 @@ impl House {
     pub fn new(work: PathBuf, speed: f64) -> Result<Self> {
         let mut binaries = std::env::current_exe()?;
         binaries.pop();
-        if binaries.ends_with("deps") {
+        if binaries.ends_with("deps") || binaries.ends_with("examples") {
             binaries.pop();
         }
         for name in ["basiq-sandbox", "basiq-exporter", "basiq-alerter"] {
