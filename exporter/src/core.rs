@@ -25,8 +25,10 @@ use crate::{
 pub(crate) const SLOW: usize = 8;
 /// A look under way for longer is slow, and holds no place of the quick ones. Real time.
 const QUICK: Duration = Duration::from_secs(2);
-/// Between two rounds of storing and showing. Real time.
+/// From something that was seen to the round that stores and shows it; and the least between two rounds. Real time.
 const ROUND: Duration = Duration::from_millis(100);
+/// Between two rounds while nothing is seen and nothing is due. Real time, on a clock that does not run faster.
+const IDLE: Duration = Duration::from_secs(1);
 /// The pause after a failure of Basiq as a whole, doubled up to the second. Real time.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
 /// The pause after a look that failed for its own reasons, doubled up to the second. By the clock.
@@ -140,19 +142,29 @@ impl Core {
     /// # Errors
     /// What cannot be stored at the end.
     pub(crate) async fn run(mut self, mut messages: mpsc::Receiver<Message>) -> Result<(), Fatal> {
-        let round = ROUND.div_f64(self.context.clock.speed().clamp(1.0, 5.0));
-        let mut rounds = tokio::time::interval(round);
-        rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let speed = self.context.clock.speed();
+        let round = ROUND.div_f64(speed.clamp(1.0, 5.0));
+        let idle = IDLE.div_f64(speed.clamp(1.0, 50.0));
+        let mut next = tokio::time::Instant::now();
         let stop = self.context.stop.clone();
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
                 message = messages.recv() => match message {
-                    Some(message) => self.take(message),
+                    Some(message) => {
+                        self.take(message);
+                        next = next.min(tokio::time::Instant::now() + round);
+                    }
                     None => break,
                 },
-                Some(message) = self.looks.1.recv() => self.take(message),
-                _ = rounds.tick() => self.round().await,
+                Some(message) = self.looks.1.recv() => {
+                    self.take(message);
+                    next = next.min(tokio::time::Instant::now() + round);
+                }
+                () = tokio::time::sleep_until(next) => {
+                    self.round().await;
+                    next = tokio::time::Instant::now() + self.until_due().clamp(round, idle);
+                }
             }
             self.dispatch();
         }
@@ -166,6 +178,13 @@ impl Core {
 
     fn now(&self) -> Ms {
         self.context.clock.now().as_millisecond()
+    }
+
+    /// Until the next look is due, in real time; no time at all if one waits for room.
+    fn until_due(&mut self) -> Duration {
+        let Some(due) = self.schedule.next_due() else { return Duration::MAX };
+        let left = u64::try_from(due - self.now()).unwrap_or(0);
+        Duration::from_millis(left).div_f64(self.context.clock.speed())
     }
 
     fn take(&mut self, message: Message) {

@@ -1,5 +1,6 @@
 //! How long the daemons take to start, and what they cost while nothing happens:
-//! `cargo run -p stories --example idle [SECONDS]`, after `cargo build --workspace --bins`.
+//! `cargo run --release -p stories --example idle [SECONDS]`, after `cargo build --release --workspace --bins`.
+//! Exits 1 where a daemon misses the limits: under 40 MiB, under 1 % of a core, ready in under a second.
 //!
 //! Sandbox, exporter and alerter run at the speed of the day with the quickstart's configuration; each
 //! daemon's resident memory and its share of one core are read from `/proc` after SECONDS (default 60).
@@ -22,6 +23,9 @@ fn main() -> ExitCode {
         measure().await.map_err(|error| Fatal::running(format!("{error:#}")))
     })
 }
+
+/// The most of each that a daemon may take while nothing happens.
+const LIMITS: (Duration, f64, f64) = (Duration::from_secs(1), 40.0, 1.0);
 
 #[expect(clippy::print_stdout, reason = "the figures are what this program prints")]
 async fn measure() -> Result<()> {
@@ -48,13 +52,22 @@ async fn measure() -> Result<()> {
     tokio::time::sleep(Duration::from_secs(5)).await;
     let before: Vec<f64> = running.iter().map(|(process, _)| cpu_seconds(process)).collect::<Result<_>>()?;
     tokio::time::sleep(Duration::from_secs(seconds)).await;
+    let (mut missed, (slowest, most_resident, most_share)) = (Vec::new(), LIMITS);
     println!("{:<16} {:>10} {:>14} {:>12}", "daemon", "ready in", "resident MiB", "% of a core");
     for ((process, ready), before) in running.into_iter().zip(before) {
         let share = (cpu_seconds(&process)? - before) / seconds as f64 * 100.0;
         let resident = resident_mib(&process)?;
         println!("{:<16} {:>7} ms {resident:>14.1} {share:>12.2}", process.name(), ready.as_millis());
+        if ready >= slowest || resident >= most_resident || share >= most_share {
+            missed.push(process.name().to_owned());
+        }
         process.stop().await?;
     }
+    anyhow::ensure!(
+        missed.is_empty(),
+        "over {most_resident} MiB, {most_share} % or {slowest:?}: {}; a release build is what counts",
+        missed.join(", ")
+    );
     Ok(())
 }
 
