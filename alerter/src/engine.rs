@@ -11,7 +11,7 @@ use crate::{
     evidence::Snapshot,
     metrics::Metrics,
     outbox::{Outbox, Resolver, Signal, after_unknown},
-    plan::{Input, Pause, Person, Planner, Said, Saved, Settings},
+    plan::{Command, Input, Pause, Person, Planner, Said, Saved, Settings},
     store::{Batch, EffectState, Store, StoreError},
 };
 
@@ -168,6 +168,15 @@ impl Engine {
         match self.store.asked().await {
             Ok(asked) => {
                 for (id, command) in asked {
+                    if let Command::Retry { effect } = &command {
+                        match self.store.effect(effect).await {
+                            Ok(found) => heard.input.retried.extend(found),
+                            Err(error) => {
+                                tracing::error!(reason = %error, "an effect could not be read");
+                                continue;
+                            }
+                        }
+                    }
                     heard.obeyed.push(id);
                     heard.input.commands.push(command);
                 }

@@ -26,6 +26,8 @@ pub struct Input {
     pub people: Vec<(String, Person)>,
     /// What people asked for.
     pub commands: Vec<Command>,
+    /// Effects as they stand, of which people asked for another try ([`Command::Retry`]).
+    pub retried: Vec<Effect>,
     /// Persons whose address a relay says does not exist, with its code.
     pub refused: Vec<(String, String)>,
     /// Channels that are at fault, with what they said, or that work again.
@@ -95,6 +97,16 @@ pub enum Command {
         scenario: Option<String>,
         /// At most so many, longest failing first.
         number: Option<u32>,
+    },
+    /// Try this effect now, also if it ended without having been taken.
+    Retry {
+        /// Its key.
+        effect: String,
+    },
+    /// Never do what waits.
+    Cancel {
+        /// The effect's key.
+        effect: String,
     },
     /// A person closed the ticket of this incident.
     TicketClosed {

@@ -1,5 +1,6 @@
 //! What to do about incidents, and the limits no rule can switch off (pure).
 
+mod byhand;
 mod changes;
 mod holds;
 mod limits;

@@ -198,6 +198,9 @@ impl Planner {
         for command in input.commands {
             self.obey(command, now, &mut changes);
         }
+        for effect in input.retried {
+            self.try_again(effect, now, &mut changes);
+        }
         for said in input.said {
             for demand in said.ended {
                 self.demand_ended(&demand, now, &mut changes);
@@ -376,6 +379,9 @@ impl Planner {
             Command::ReleaseBaseline { institution, scenario, number } => {
                 self.release_baseline(institution, scenario, number, now, changes);
             }
+            // The effect as it stands comes with the step's input.
+            Command::Retry { .. } => {}
+            Command::Cancel { effect } => self.cancel(&effect, now, changes),
             Command::TicketClosed { incident, wont_fix } => {
                 self.ticket_closed(&incident, wont_fix, now, changes);
             }

@@ -1,11 +1,13 @@
 //! Alert state, incidents, effects and tickets, kept durably.
 
+mod browse;
 mod model;
 mod sqlite;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+pub use browse::{Browse, Group, Search};
 use daemon::{Secret, Timestamp};
 pub use model::{
     Counts, Effect, EffectFilter, EffectState, IncidentFilter, IncidentRow, Payload, Phase, TimelineEntry,
@@ -73,7 +75,7 @@ pub struct Batch {
 
 /// What the daemon needs of a store. Everything it says is done is durable.
 #[async_trait]
-pub trait Store: Read {
+pub trait Store: Browse {
     /// What the planner starts from. Effects that a dead process was attempting are given as
     /// [`EffectState::Unknown`].
     async fn load(&self, now: Timestamp) -> Result<Saved, StoreError>;

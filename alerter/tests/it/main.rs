@@ -8,6 +8,7 @@
 )]
 
 mod battery;
+mod byhand;
 mod channels_files;
 mod engine;
 mod exim;

@@ -257,7 +257,11 @@ impl World {
 
     fn step(&mut self, commands: Vec<Command>) {
         self.run_jobs();
-        let mut input = Input { commands, ..Input::default() };
+        let retried = commands.iter().filter_map(|command| match command {
+            Command::Retry { effect } => self.effects.get(effect).cloned(),
+            _ => None,
+        });
+        let mut input = Input { retried: retried.collect(), commands, ..Input::default() };
         if self.exporter {
             self.look();
             input.snapshot = Some(self.last_snapshot.clone());

@@ -1,5 +1,6 @@
 //! The store in a file of this machine.
 
+mod browse;
 mod read;
 mod write;
 
