@@ -9,8 +9,9 @@ use serde::Serialize;
 use super::{
     env::Env,
     events::Log,
-    job::{DAYS_7, FailedStep, Job, Left, Queued, RETRY, Try},
+    job::{DAYS_7, FailedStep, Job, Left},
     plan,
+    trouble::Trouble,
 };
 use crate::{
     draw::Draw,
@@ -38,17 +39,6 @@ impl Status {
             Self::Invalid => "invalid",
         }
     }
-}
-
-/// A failure with its times resolved.
-#[derive(Clone, Debug)]
-pub(super) struct Trouble {
-    from: Timestamp,
-    until: Option<Timestamp>,
-    ends_with: Until,
-    on: Vec<JobKind>,
-    failed: Arc<FailedStep>,
-    queue: Queue,
 }
 
 /// What a refresh is answered with.
@@ -91,15 +81,15 @@ pub(crate) struct Connection {
     made: bool,
     consent_warned: bool,
     consent_ended: bool,
-    troubles: Vec<Trouble>,
+    pub(super) troubles: Vec<Trouble>,
     deeds: Vec<(Timestamp, Act)>,
     next_deed: usize,
     next_update: Option<Timestamp>,
     every: SignedDuration,
-    mfa_answer: MfaAnswer,
+    pub(super) mfa_answer: MfaAnswer,
     /// Indices of jobs that run or are queued.
-    open: Vec<usize>,
-    draw: Draw,
+    pub(super) open: Vec<usize>,
+    pub(super) draw: Draw,
 }
 
 const DEFAULT_INSTITUTION: &str = "AU00000";
@@ -311,121 +301,6 @@ impl Connection {
         }
     }
 
-    fn start(&mut self, at: Timestamp, kind: JobKind, env: &Env) {
-        if self.deleted.is_some() {
-            return;
-        }
-        let index = self.jobs.len();
-        let (titles, mfa) = plan::steps(kind, self.method, &self.institution, self.draw.with(index as u64));
-        self.jobs.push(Job {
-            number: u32::try_from(index).unwrap_or(u32::MAX),
-            kind,
-            created: at,
-            titles,
-            mfa,
-            tries: Vec::with_capacity(1),
-            settled: true,
-            queued: None,
-            left: None,
-            answered: None,
-        });
-        self.open.push(index);
-        self.try_again(index, at, env);
-    }
-
-    fn try_again(&mut self, index: usize, at: Timestamp, env: &Env) {
-        let kind = self.jobs[index].kind;
-        let failure = match kind {
-            JobKind::Report => None,
-            JobKind::Statement => Some((
-                Arc::new(FailedStep::of_code("verify-credentials", "bank-statement-not-supported")),
-                Queue::Never,
-            )),
-            _ => self.failure(kind, at, env),
-        };
-        let draw = self.draw.with(index as u64);
-        let job = &mut self.jobs[index];
-        let planned: Try = plan::plan_try(job, at, failure, self.mfa_answer, draw);
-        job.tries.push(planned);
-        job.settled = false;
-    }
-
-    fn failure(&self, kind: JobKind, at: Timestamp, env: &Env) -> Option<(Arc<FailedStep>, Queue)> {
-        let own = self.troubles.iter().find(|trouble| trouble.applies(kind, at));
-        own.map(|trouble| (Arc::clone(&trouble.failed), trouble.queue))
-            .or_else(|| env.failure(&self.institution, self.method, self.draw, at))
-    }
-
-    fn settle(&mut self, index: usize, env: &Env, log: &mut Log) {
-        let job = &mut self.jobs[index];
-        job.settled = true;
-        let (kind, created) = (job.kind, job.created);
-        let Some((started, ended, failed)) =
-            job.last().map(|last| (last.started, last.ended(), last.failed.clone()))
-        else {
-            return;
-        };
-        if !job.is_of_connection() {
-            self.open.retain(|open| *open != index);
-            return;
-        }
-        let Some((failed, queue)) = failed else {
-            if self.jobs[index].queued.is_some() {
-                self.leave(index, ended, Left::Success);
-            }
-            self.open.retain(|open| *open != index);
-            self.succeed(ended, env, log);
-            return;
-        };
-        if failed.invalidates() && self.status != Status::Invalid && self.deleted.is_none() {
-            self.status = Status::Invalid;
-            log.add(ended, "connection.invalidated", Some(self.number));
-        }
-        if env.switches.connection_updated == ConnectionUpdated::OnEveryJob {
-            log.add(ended, "connection.updated", Some(self.number));
-        }
-        let enters = match queue {
-            Queue::Updates => kind == JobKind::Update && failed.code == "service-unavailable",
-            Queue::Always => true,
-            Queue::Never => false,
-        };
-        let job = &mut self.jobs[index];
-        if job.queued.is_some() || enters && job.left.is_none() {
-            job.queued = Some(Queued { next_try: started + RETRY, expires: created + DAYS_7 });
-        } else {
-            self.open.retain(|open| *open != index);
-        }
-    }
-
-    fn succeed(&mut self, at: Timestamp, env: &Env, log: &mut Log) {
-        if self.deleted.is_some() {
-            return;
-        }
-        if self.status != Status::Active {
-            self.status = Status::Active;
-            log.add(at, "connection.activated", Some(self.number));
-        }
-        self.last_used = Some(at);
-        if matches!(
-            env.switches.connection_updated,
-            ConnectionUpdated::OnSuccess | ConnectionUpdated::OnEveryJob
-        ) {
-            log.add(at, "connection.updated", Some(self.number));
-        }
-        log.add(at, "account.updated", Some(self.number));
-        log.add(at, "transactions.updated", Some(self.number));
-    }
-
-    fn leave(&mut self, index: usize, at: Timestamp, how: Left) {
-        let job = &mut self.jobs[index];
-        if job.queued.take().is_some() {
-            job.left = Some((at, how));
-        }
-        if job.settled {
-            self.open.retain(|open| *open != index);
-        }
-    }
-
     fn end_troubles(&mut self, at: Timestamp, by: Until) {
         for trouble in self
             .troubles
@@ -458,27 +333,5 @@ impl Connection {
                 queue: Queue::Never,
             },
         );
-    }
-}
-
-impl Trouble {
-    fn new(failure: &scenario::Failure, epoch: Timestamp) -> Self {
-        Self {
-            from: failure.from.resolve(epoch),
-            until: match failure.until {
-                Until::At(at) => Some(at.resolve(epoch)),
-                _ => None,
-            },
-            ends_with: failure.until,
-            on: failure.on.clone(),
-            failed: Arc::new(FailedStep::of(failure)),
-            queue: failure.queue,
-        }
-    }
-
-    fn applies(&self, kind: JobKind, at: Timestamp) -> bool {
-        self.from <= at
-            && self.until.is_none_or(|until| at < until)
-            && (self.on.is_empty() || self.on.contains(&kind))
     }
 }

@@ -9,6 +9,8 @@ pub(crate) mod events;
 pub(crate) mod ids;
 pub(crate) mod job;
 mod plan;
+mod running;
+mod trouble;
 pub(crate) mod user;
 
 use std::{

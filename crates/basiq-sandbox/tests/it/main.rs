@@ -10,6 +10,7 @@
 mod admin;
 mod basics;
 mod binary;
+mod client;
 mod faults;
 mod openapi;
 mod population;
