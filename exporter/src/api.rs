@@ -1,11 +1,12 @@
-//! `POST /api/v1/hints`: the partner's application says what it just did, so that nobody waits for the next pass.
+//! What the partner's application tells the exporter: `POST /api/v1/hints` says what it just did, so that nobody waits
+//! for the next pass; `DELETE /api/v1/users/{id}` forgets a user.
 
 use axum::{
     Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, State},
+    extract::{DefaultBodyLimit, Path, State},
     http::StatusCode,
-    routing::post,
+    routing::{delete, post},
 };
 use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
@@ -17,6 +18,8 @@ use crate::{
 
 /// The path of the endpoint.
 pub const HINTS: &str = "/api/v1/hints";
+/// The path of the endpoint that forgets a user, before the user's id.
+pub const USERS: &str = "/api/v1/users";
 /// The largest body.
 const BYTES: usize = 16 * 1024;
 
@@ -42,9 +45,13 @@ struct Body {
     kind: HintKind,
 }
 
-/// The route; hints go to the core.
+/// The routes; what they are told goes to the core.
 pub(crate) fn routes(core: mpsc::Sender<Message>) -> Router {
-    Router::new().route(HINTS, post(take)).layer(DefaultBodyLimit::max(BYTES)).with_state(core)
+    Router::new()
+        .route(HINTS, post(take))
+        .route(&format!("{USERS}/{{id}}"), delete(forget))
+        .layer(DefaultBodyLimit::max(BYTES))
+        .with_state(core)
 }
 
 /// 202 once the hint is stored.
@@ -57,6 +64,19 @@ async fn take(State(core): State<mpsc::Sender<Message>>, body: Bytes) -> (Status
     let taken = core.send(Message::Hint(hint, stored)).await.is_ok() && answer.await.is_ok();
     if taken {
         (StatusCode::ACCEPTED, String::new())
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping; try again\n".to_owned())
+    }
+}
+
+/// 204 once it is stored that the user is forgotten, whether or not anything was known of it.
+async fn forget(State(core): State<mpsc::Sender<Message>>, Path(user): Path<String>) -> (StatusCode, String) {
+    let Some(user) = Id::parse(&user) else {
+        return (StatusCode::BAD_REQUEST, "the path does not end with an id of Basiq\n".to_owned());
+    };
+    let (stored, answer) = oneshot::channel();
+    if core.send(Message::Forget(user, stored)).await.is_ok() && answer.await.is_ok() {
+        (StatusCode::NO_CONTENT, String::new())
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping; try again\n".to_owned())
     }

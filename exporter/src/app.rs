@@ -2,23 +2,33 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use axum::Router;
 use basiq::{Client, ClientConfig, ErrorKind, KeySource, Quota};
 use daemon::{Context, Fatal, Secret};
 use tokio::{net::TcpListener, sync::mpsc};
-use web::{Link, Ready, StandardPages, WebConfig};
+use web::{Limits, Link, Ready, StandardPages, WebConfig};
 
 use crate::{
     api,
     config::Config,
     core::{Core, Message},
-    ledger::{Ledger, Ms, Settings},
-    metrics::Metrics,
-    poll::Pace,
-    store::{self, Store, StoreError},
+    discovery::Reporter,
+    ledger::{Id, Ledger, Ms, Settings},
+    metrics::{Metrics, Own},
+    store::{self, Notes, Store, StoreError},
 };
 
 /// Messages that wait for the core at most; whoever sends more waits.
 const WAITING: usize = 1024;
+/// What anybody may ask of the public listener.
+const PUBLIC: Limits = Limits {
+    connections: 64,
+    headers: Duration::from_secs(5),
+    header_bytes: 16 * 1024,
+    request: Duration::from_secs(30),
+    body_bytes: 64 * 1024,
+    drain: Duration::from_secs(5),
+};
 /// How often, and how long apart, Basiq is tried at the start.
 const FIRST_TRIES: (u32, Duration) = (3, Duration::from_secs(1));
 
@@ -31,6 +41,8 @@ pub struct Exporter {
     pub api_key: Option<Secret>,
     /// Where it listens.
     pub listener: TcpListener,
+    /// Where Basiq's webhooks come in; nothing else is served there.
+    pub public: Option<TcpListener>,
     /// The file of `--web.config.file`.
     pub web_config_file: Option<PathBuf>,
 }
@@ -41,11 +53,11 @@ pub struct Exporter {
 /// Wrong settings; a key that Basiq does not know, or a Basiq that is not there, at the start; a ledger's file
 /// that cannot be used.
 pub async fn run(exporter: Exporter, context: Context) -> Result<(), Fatal> {
-    let Exporter { config, api_key, listener, web_config_file } = exporter;
+    let Exporter { config, api_key, listener, public, web_config_file } = exporter;
     config.check()?;
     let web_config = WebConfig::load(web_config_file.as_deref())?;
     let address = listener.local_addr().map_err(Fatal::running)?;
-    web_config.require_authentication(address, &["/metrics/connections", api::HINTS])?;
+    web_config.require_authentication(address, &["/metrics/connections", api::HINTS, api::USERS])?;
     let metrics = Metrics::new().map_err(Fatal::running)?;
     let client = client(&config, api_key, &metrics, &context)?;
     if !first_contact(&client, &config, &context).await? {
@@ -58,7 +70,8 @@ pub async fn run(exporter: Exporter, context: Context) -> Result<(), Fatal> {
             .map(|period| Ms::try_from(period.0.as_millis()).unwrap_or(Ms::MAX / 4)),
         shown: config.metrics.connections,
     };
-    let (store, ledger) = open(&config, settings, &context).await?;
+    let (store, ledger, notes) = open(&config, settings, &context).await?;
+    client.resume(&notes.spent);
     let (sender, receiver) = mpsc::channel(WAITING);
     let router = web::standard_routes(StandardPages {
         name: "basiq-exporter",
@@ -71,42 +84,79 @@ pub async fn run(exporter: Exporter, context: Context) -> Result<(), Fatal> {
     })
     .route("/metrics/connections", web::page_route(Arc::clone(&metrics.connections)))
     .merge(api::routes(sender.clone()));
-    let mut tasks = Tasks::new(&config, &client, &sender, &context);
-    let core = Core::new(ledger, store, metrics, client, Pace::from(&config.poll), &config, context.clone());
+    let mut tasks = Tasks::new();
+    let public_router = tasks.start(&config, &client, &sender, &context, &metrics.own, &notes);
+    let public = public_side(public, public_router)?;
+    let core = Core::new(ledger, (store, notes), metrics, client, &config, context.clone());
     tracing::info!(address = %address, users = core.users(), "started");
     let serving = tokio::spawn(web::serve(listener, router, web_config, context.stop.clone()));
+    let serving_public = public.map(|(listener, router)| {
+        tokio::spawn(web::serve_with(listener, router, WebConfig::open(), PUBLIC, context.stop.clone()))
+    });
     let result = core.run(receiver).await;
     context.stop.cancel();
     tasks.stop().await;
     let served = serving.await.map_err(Fatal::running)?;
+    if let Some(serving) = serving_public {
+        serving.await.map_err(Fatal::running)??;
+    }
     result.and(served)
+}
+
+/// The public listener with what it serves: both or neither.
+fn public_side(
+    listener: Option<TcpListener>,
+    router: Option<Router>,
+) -> Result<Option<(TcpListener, Router)>, Fatal> {
+    match (listener, router) {
+        (Some(listener), Some(router)) => Ok(Some((listener, router))),
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(Fatal::settings(
+            "discovery.webhooks: nothing listens for them; give an address with --web.public-address",
+        )),
+        (Some(_), None) => Err(Fatal::settings(
+            "--web.public-address: nothing would be served there; set discovery.webhooks or leave it out",
+        )),
+    }
 }
 
 /// The tasks that ask and find.
 struct Tasks(tokio::task::JoinSet<()>);
 
 impl Tasks {
-    fn new(config: &Config, client: &Client, core: &mpsc::Sender<Message>, context: &Context) -> Self {
-        let mut tasks = tokio::task::JoinSet::new();
-        let (found, mut finds) = mpsc::channel(16);
+    fn new() -> Self {
+        Self(tokio::task::JoinSet::new())
+    }
+
+    /// Starts all; what the sources serve on the public listener.
+    fn start(
+        &mut self,
+        config: &Config,
+        client: &Client,
+        core: &mpsc::Sender<Message>,
+        context: &Context,
+        own: &Own,
+        notes: &Notes,
+    ) -> Option<Router> {
+        let Self(tasks) = self;
+        let mut public: Option<Router> = None;
         for source in config.discovery.sources() {
-            tasks.spawn(source.run(found.clone(), context.clone()));
-        }
-        let to_core = core.clone();
-        tasks.spawn(async move {
-            while let Some((source, found)) = finds.recv().await {
-                if to_core.send(Message::Found(source, found)).await.is_err() {
-                    return;
-                }
+            let name = source.name();
+            let mark = notes.marks.get(&name).copied();
+            let reporter =
+                Reporter::new(name, core.clone(), client.clone(), context.clone(), own.clone(), mark);
+            if let Some(router) = source.public(&reporter) {
+                public = Some(public.unwrap_or_default().merge(router));
             }
-        });
+            tasks.spawn(source.run(reporter));
+        }
         tasks.spawn(crate::core::poll_connectors(
             client.clone(),
             config.poll.connectors.0,
             core.clone(),
             context.clone(),
         ));
-        Self(tasks)
+        public
     }
 
     async fn stop(&mut self) {
@@ -184,7 +234,11 @@ async fn first_contact(client: &Client, config: &Config, context: &Context) -> R
     }
 }
 
-async fn open(config: &Config, settings: Settings, context: &Context) -> Result<(Store, Ledger), Fatal> {
+async fn open(
+    config: &Config,
+    settings: Settings,
+    context: &Context,
+) -> Result<(Store, Ledger, Notes), Fatal> {
     let path = &config.store.path;
     let now = context.clock.now().as_millisecond();
     match Store::open(path, settings.clone(), now).await {
@@ -203,6 +257,28 @@ async fn open(config: &Config, settings: Settings, context: &Context) -> Result<
         Err(StoreError::InUse(path)) => Err(Fatal::running(StoreError::InUse(path))),
         Err(error) => Err(Fatal::running(error)),
     }
+}
+
+/// Forgets a user in the ledger's file, while no exporter runs on it.
+///
+/// # Errors
+/// The id is none; the file is in use or cannot be written.
+pub async fn forget(config: &Config, user: &str, context: &Context) -> Result<(), Fatal> {
+    let user = Id::parse(user).ok_or_else(|| Fatal::settings("forget: that is not an id of Basiq"))?;
+    let now = context.clock.now().as_millisecond();
+    let opened = Store::open(&config.store.path, Settings::default(), now).await;
+    let (mut store, mut ledger, _) = opened.map_err(|error| match error {
+        StoreError::InUse(path) => Fatal::Running(format!(
+            "{}: an exporter runs on it; ask that one: DELETE {}/<user id>",
+            path.display(),
+            api::USERS
+        )),
+        other => Fatal::running(other),
+    })?;
+    ledger.forget(&user, now);
+    store.commit(&store::Batch::take(&mut ledger)).await.map_err(Fatal::running)?;
+    store.close().await;
+    Ok(())
 }
 
 /// Where the exporter listens unless it is told otherwise.

@@ -102,7 +102,7 @@ pub struct Poll {
     pub failing: Duration,
     /// A job in Basiq's retry queue, of which Basiq tries each every two hours.
     pub queued: Duration,
-    /// Users of a bank whose state got worse, or where two users newly failed, within this.
+    /// Users of a bank whose state changed, or where two users newly failed, within this.
     pub suspect: Duration,
     /// How often a connection is expected to succeed; two missed periods make it stale. Without it none is.
     pub expected_refresh: Option<Duration>,

@@ -13,6 +13,6 @@ pub mod metrics;
 pub mod poll;
 pub mod store;
 
-pub use api::{HINTS, Hint};
-pub use app::{DEFAULT_ADDRESS, Exporter, run};
+pub use api::{HINTS, Hint, USERS};
+pub use app::{DEFAULT_ADDRESS, Exporter, forget, run};
 pub use config::Config;

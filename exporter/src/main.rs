@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use basiq_exporter::{Config, DEFAULT_ADDRESS, Exporter};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use daemon::{Context, Fatal, Flags, Secret};
 
 /// Metrics of Basiq's jobs, connections and connectors for Prometheus.
@@ -12,20 +12,49 @@ use daemon::{Context, Fatal, Flags, Secret};
 struct Cli {
     #[command(flatten)]
     flags: Flags,
+
+    /// Address on which Basiq's webhooks come in, and nothing else is served. For discovery.webhooks; put a proxy
+    /// that ends TLS before it.
+    #[arg(long = "web.public-address", value_name = "ADDRESS")]
+    public_address: Option<String>,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the exporter (the default).
+    Run,
+    /// Erase what is known of a user and keep it from coming back, while the exporter is stopped; a running one does
+    /// it on DELETE /api/v1/users/<user id>.
+    Forget {
+        /// Basiq's id of the user.
+        user: String,
+    },
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    daemon::main("basiq-exporter", &cli.flags, |context| run(cli.flags.clone(), context))
+    let flags = cli.flags.clone();
+    daemon::main("basiq-exporter", &flags, |context| run(cli, context))
 }
 
-async fn run(flags: Flags, context: Context) -> Result<(), Fatal> {
+async fn run(cli: Cli, context: Context) -> Result<(), Fatal> {
+    let Cli { flags, public_address, command } = cli;
     let config: Config = match &flags.config_file {
         Some(path) => daemon::config::load(path)?,
         None => Config::default(),
     };
+    if let Some(Command::Forget { user }) = command {
+        return basiq_exporter::forget(&config, &user, &context).await;
+    }
+    let public = match &public_address {
+        Some(address) => Some(daemon::listen("--web.public-address", address).await?),
+        None => None,
+    };
     let listener = daemon::listen("--web.listen-address", flags.listen_address(DEFAULT_ADDRESS)).await?;
     let api_key = std::env::var("BASIQ_API_KEY").ok().filter(|key| !key.is_empty()).map(Secret::new);
-    let exporter = Exporter { config, api_key, listener, web_config_file: flags.web_config_file };
+    let exporter = Exporter { config, api_key, listener, public, web_config_file: flags.web_config_file };
     basiq_exporter::run(exporter, context).await
 }

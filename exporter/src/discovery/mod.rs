@@ -1,29 +1,52 @@
-//! Whom to watch. Each source is one file here with its settings, and one line in [`Config`] and [`Config::sources`].
+//! Whom to watch, and what Basiq says has happened. Each source is one file here with its settings, and one line in
+//! [`sources!`].
 
+mod events;
 mod file;
+mod groups;
+mod http_sd;
+mod news;
+mod report;
+mod webhooks;
 
 use std::collections::HashSet;
 
 use async_trait::async_trait;
-use daemon::Context;
+use axum::Router;
 use serde::Deserialize;
-use tokio::sync::mpsc;
 
-use crate::ledger::Id;
+pub use report::{Found, Item, News, Reporter, What};
 
-/// Who is watched: any number of each source.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// Files of user ids in the shape of Prometheus `file_sd`.
-    pub file: Vec<file::Config>,
+/// Makes the configuration section and the list of sources from one line each.
+macro_rules! sources {
+    ($($(#[$doc:meta])* $key:ident: $config:ty => $source:path,)+) => {
+        /// Who is watched: any number of each source.
+        #[derive(Clone, Debug, Default, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct Config {
+            $($(#[$doc])* pub $key: Vec<$config>,)+
+        }
+
+        impl Config {
+            /// The sources that are configured.
+            pub fn sources(&self) -> Vec<Box<dyn Source>> {
+                let mut all: Vec<Box<dyn Source>> = Vec::new();
+                $(all.extend(self.$key.iter().map(|config| Box::new(<$source>::new(config)) as Box<dyn Source>));)+
+                all
+            }
+        }
+    };
 }
 
-/// What a source says.
-#[derive(Debug)]
-pub enum Found {
-    /// The users that it names now, all of them.
-    All(HashSet<Id>),
+sources! {
+    /// Files of user ids in the shape of Prometheus `file_sd`.
+    file: file::Config => file::Files,
+    /// Endpoints that list user ids in the shape of Prometheus `http_sd`.
+    http: http_sd::Config => http_sd::Endpoint,
+    /// Basiq's list of events.
+    events: events::Config => events::Events,
+    /// Basiq's webhooks, on the public listener.
+    webhooks: webhooks::Config => webhooks::Webhooks,
 }
 
 /// A way to find users.
@@ -32,14 +55,20 @@ pub trait Source: Send {
     /// Its name, unique and the same after a restart: what it found is kept under it.
     fn name(&self) -> String;
 
-    /// Tells what it finds, at first as soon as it can, until the process stops.
+    /// What is wrong with its settings, found out before anything starts.
     ///
     /// # Errors
-    /// Settings that can never work, at its start.
-    async fn run(self: Box<Self>, found: mpsc::Sender<(String, Found)>, context: Context);
-
-    /// What is wrong with its settings, found out before anything starts.
+    /// In one line, with the key and what to do.
     fn check(&self) -> Result<(), String>;
+
+    /// What it serves on the public listener, if anything.
+    fn public(&self, reporter: &Reporter) -> Option<Router> {
+        let _ = reporter;
+        None
+    }
+
+    /// Tells what it finds, at first as soon as it can, until the process stops.
+    async fn run(self: Box<Self>, reporter: Reporter);
 }
 
 /// A name for a source of this kind with these settings.
@@ -49,13 +78,6 @@ fn name(kind: &str, settings: &str) -> String {
 }
 
 impl Config {
-    /// The sources that are configured.
-    pub fn sources(&self) -> Vec<Box<dyn Source>> {
-        let Self { file } = self;
-        let files = file.iter().map(|config| Box::new(file::Files::new(config)) as Box<dyn Source>);
-        files.collect()
-    }
-
     /// What is wrong with the settings.
     pub(crate) fn check(&self) -> Vec<String> {
         let mut names = HashSet::new();

@@ -12,6 +12,7 @@
 //! - All sums are adjusted by what one user contributed before and after ([`Gauges`]), never recomputed.
 
 mod counters;
+mod forgotten;
 mod gauges;
 mod id;
 mod jobs;
@@ -28,6 +29,7 @@ mod standing;
 mod users;
 
 pub use counters::{BUCKETS, Cell, Counter, Counters, Durations};
+pub use forgotten::{Forgotten, Tombstone};
 pub use gauges::{Contribution, Gauge, Gauges};
 pub use id::{Id, LONGEST};
 pub use names::{Name, Names};
@@ -124,6 +126,8 @@ pub struct Ledger {
     /// Connections shown singly.
     pub rows: Rows,
     outages: Outages,
+    /// Users that must not come back.
+    pub forgotten: Forgotten,
     /// `(institution, method)` pairs of which a connection is or was watched.
     banks: BTreeSet<(Name, Method)>,
     timers: BinaryHeap<Reverse<(Ms, u32)>>,
@@ -161,6 +165,7 @@ impl Ledger {
             counters: Counters::default(),
             gauges: Gauges::default(),
             outages: Outages::default(),
+            forgotten: Forgotten::default(),
             banks: BTreeSet::new(),
             timers: BinaryHeap::new(),
             unstored: BTreeSet::new(),
@@ -171,9 +176,9 @@ impl Ledger {
             departed_checked: 0,
         };
         ledger.counters.seed(Counter::CodesUnknown, now);
-        for method in [Method::Web, Method::OpenBanking, Method::Other] {
+        for method in Method::ALL {
             for outcome in Outcome::ALL {
-                ledger.counters.seed_durations((method, *outcome));
+                ledger.counters.seed_durations((*method, *outcome));
             }
         }
         ledger

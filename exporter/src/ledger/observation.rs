@@ -68,6 +68,8 @@ pub struct ConnectionSeen {
 /// What an event of Basiq's says about a connection or a user's consents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventSeen {
+    /// `connection.created`
+    Created,
     /// `connection.invalidated`
     Invalidated,
     /// `connection.activated`

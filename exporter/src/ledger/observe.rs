@@ -92,6 +92,12 @@ impl Ledger {
     pub fn observe_event(&mut self, user: &Id, connection: Option<&Id>, event: EventSeen, at: Ms, now: Ms) {
         let Some(place) = self.place(user) else { return };
         self.change(place, now, |ledger, user| {
+            let known = |id: &Id| user.connections.iter().any(|known| known.id == *id);
+            if event == EventSeen::Created && connection.is_some_and(|id| !known(id)) {
+                // Only a list tells at which bank it is.
+                user.connections_listed = 0;
+            }
+            let listed = user.connections_listed;
             let mut gone = None;
             for (nth, known) in user.connections.iter_mut().enumerate() {
                 if connection.is_some_and(|id| known.id != *id) {
@@ -99,15 +105,21 @@ impl Ledger {
                 }
                 match event {
                     EventSeen::Deleted if connection.is_some() => gone = Some(nth),
-                    EventSeen::Deleted => {}
+                    EventSeen::Deleted | EventSeen::Created => {}
                     EventSeen::Invalidated => {
                         let trouble = known.trouble();
                         trouble.invalidated = trouble.invalidated.max(at);
+                        if at > listed && at > trouble.activated {
+                            known.status = Status::Invalid;
+                        }
                     }
                     EventSeen::Activated => {
                         known.succeeded = true;
                         let trouble = known.trouble();
                         trouble.activated = trouble.activated.max(at);
+                        if at > listed && at >= trouble.invalidated {
+                            known.status = Status::Active;
+                        }
                     }
                     EventSeen::ConsentEnded if known.method == Method::OpenBanking => {
                         let trouble = known.trouble();

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Cell, Counter, Departed, Durations, INSTITUTIONS, Ledger, Method, Ms, Names, Outcome, Rest, SOURCES,
-    STEPS, Settings, User, VERBATIM, known_codes,
+    Cell, Counter, Departed, Durations, Forgotten, INSTITUTIONS, Ledger, Method, Ms, Names, Outcome, Rest,
+    SOURCES, STEPS, Settings, User, VERBATIM, known_codes,
 };
 
 /// Everything that was stored, users apart.
@@ -18,6 +18,8 @@ pub struct Stored {
     pub names: BTreeMap<String, Vec<String>>,
     /// Counters.
     pub counters: Vec<(Counter, Cell)>,
+    /// Users that must not come back.
+    pub forgotten: Forgotten,
     /// Histograms.
     pub durations: Vec<((Method, Outcome), Durations)>,
 }
@@ -31,6 +33,7 @@ impl Ledger {
         ledger.steps = Names::restore(list("steps"), STEPS, VERBATIM);
         ledger.codes = Names::restore(list("codes"), &known_codes(), VERBATIM);
         ledger.sources = Names::restore(list("sources"), &[], SOURCES);
+        ledger.forgotten = stored.forgotten;
         ledger.counters.restore(stored.counters, stored.durations);
         if let Some(rest) = stored.rest {
             ledger.outages = rest.outages;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::{Departed, End, Id, Ledger, Ms, Owner, User, standing::counted_from};
 
 impl Ledger {
-    /// Source `source` (below 32) names this user. Whether it is new.
+    /// Source `source` (below 32) names this user. Whether it is new; one that was forgotten stays so.
     pub fn discover(&mut self, source: u8, id: &Id, now: Ms) -> bool {
         let bit = 1 << (source & 31);
         if let Some(place) = self.place(id) {
@@ -15,6 +15,9 @@ impl Ledger {
                 user.sources |= bit;
                 self.unstored.insert(place);
             }
+            return false;
+        }
+        if self.forgotten.contains(id) {
             return false;
         }
         let user = User {
@@ -66,6 +69,44 @@ impl Ledger {
         }
         let added = ids.iter().filter(|id| self.discover(source, id, now)).count();
         (added, dropped.len())
+    }
+
+    /// Whom a source names.
+    pub fn named_by(&self, source: u8) -> impl Iterator<Item = &Id> {
+        let bit = 1 << (source & 31);
+        self.users.iter().flatten().filter(move |user| user.sources & bit != 0).map(|user| &user.id)
+    }
+
+    /// A source no longer names this user, who is dropped from all numbers if no other does.
+    pub fn unname(&mut self, source: u8, id: &Id, now: Ms) {
+        let Some(place) = self.place(id) else { return };
+        let Some(Some(user)) = self.users.get_mut(place as usize) else { return };
+        user.sources &= !(1 << (source & 31));
+        self.unstored.insert(place);
+        if user.sources == 0 {
+            self.remove(place, None, now);
+        }
+    }
+
+    /// This user must not come back, whoever names it.
+    pub fn bury(&mut self, id: &Id) {
+        self.forgotten.add(id);
+    }
+
+    /// Erases what is known of this user, the ends of its connections included, and keeps it from coming back.
+    /// Counters keep their counts.
+    pub fn forget(&mut self, id: &Id, now: Ms) {
+        if let Some(place) = self.place(id) {
+            self.remove(place, None, now);
+        }
+        let of_user = |(number, departed): (&u32, &Departed)| (departed.user == *id).then_some(*number);
+        let ended: Vec<u32> = self.departed.iter().filter_map(of_user).collect();
+        for number in ended {
+            self.departed.remove(&number);
+            self.rows.set(Owner::Departed(number), Vec::new());
+            self.unstored_rest = true;
+        }
+        self.bury(id);
     }
 
     /// Basiq has deleted this user: it leaves all numbers, and its failing connections end as `deleted`.

@@ -76,11 +76,9 @@ impl Connectors {
                 }
             }
         }
-        let worse: Vec<_> = list
+        let changed: Vec<_> = list
             .iter()
-            .filter(|(key, new)| {
-                self.list.get(*key).is_some_and(|old| badness(old.status) < badness(new.status))
-            })
+            .filter(|(key, new)| self.list.get(*key).is_some_and(|old| old.status != new.status))
             .map(|(key, _)| *key)
             .collect();
         let down: Vec<_> = list
@@ -91,7 +89,7 @@ impl Connectors {
         ledger.observe_outages(&down, now);
         self.changed |= list != self.list;
         (self.list, self.polled) = (list, asked);
-        worse
+        changed
     }
 
     /// What may be shown: everything, or nothing once it is too old.

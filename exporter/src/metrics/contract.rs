@@ -261,6 +261,16 @@ pub const OWN: &[Family] = &[
     },
     Family { desc: THROTTLED, labels: &[], example: "basiq_exporter_throttled == 1" },
     Family { desc: CONNECTIONS_HIDDEN, labels: &[], example: "basiq_exporter_connections_hidden > 0" },
+    Family {
+        desc: WEBHOOK_SUBSCRIPTION_ACTIVE,
+        labels: &[],
+        example: "basiq_exporter_webhook_subscription_active == 0",
+    },
+    Family {
+        desc: WEBHOOKS_TOTAL,
+        labels: &["outcome"],
+        example: "sum by (outcome) (increase(basiq_exporter_webhooks_total[1h]))",
+    },
 ];
 
 pub(super) const BUILD_INFO: Desc =
@@ -291,4 +301,12 @@ pub(super) const THROTTLED: Desc =
 pub(super) const CONNECTIONS_HIDDEN: Desc = Desc::gauge(
     "basiq_exporter_connections_hidden",
     "Connections that need attention and are not shown for lack of room.",
+);
+pub(super) const WEBHOOK_SUBSCRIPTION_ACTIVE: Desc = Desc::gauge(
+    "basiq_exporter_webhook_subscription_active",
+    "Whether Basiq has our webhook subscription and it is active; absent without discovery.webhooks.",
+);
+pub(super) const WEBHOOKS_TOTAL: Desc = Desc::counter(
+    "basiq_exporter_webhooks_total",
+    "Webhooks received, by how they ended; absent without discovery.webhooks.",
 );

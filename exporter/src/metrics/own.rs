@@ -31,6 +31,8 @@ pub struct Own {
     /// 1 while Basiq holds us back.
     pub throttled: IntGauge,
     hidden: IntGauge,
+    subscription: IntGauge,
+    webhooks: IntCounterVec,
     up: Arc<AtomicBool>,
 }
 
@@ -65,6 +67,8 @@ impl Own {
             quota_remaining: gauge(QUOTA_REMAINING_REQUESTS)?,
             throttled: gauge(THROTTLED)?,
             hidden: gauge(CONNECTIONS_HIDDEN)?,
+            subscription: IntGauge::with_opts(opts(WEBHOOK_SUBSCRIPTION_ACTIVE))?,
+            webhooks: IntCounterVec::new(opts(WEBHOOKS_TOTAL), &["outcome"])?,
             last_success,
             oldest_due,
             requests,
@@ -91,6 +95,27 @@ impl Own {
 
     pub(super) fn is_up(&self) -> bool {
         self.up.load(Ordering::Relaxed)
+    }
+
+    /// Whether Basiq has our webhook subscription and it is active. Shown from the first call on: who uses no
+    /// webhooks misses none.
+    pub fn set_subscription(&self, active: bool) {
+        self.subscription.set(i64::from(active));
+        // Refused when it is registered already.
+        let _ = self.registry.register(Box::new(self.subscription.clone()));
+    }
+
+    /// A webhook has ended like this.
+    pub fn webhook(&self, outcome: &str) {
+        self.webhooks.with_label_values(&[outcome]).inc();
+    }
+
+    /// Makes the counter of webhooks show 0 for all its outcomes.
+    pub fn seed_webhooks(&self, outcomes: &[&str]) {
+        for outcome in outcomes {
+            self.webhooks.with_label_values(&[*outcome]).inc_by(0);
+        }
+        let _ = self.registry.register(Box::new(self.webhooks.clone()));
     }
 
     pub(super) fn set_hidden(&self, hidden: usize) {

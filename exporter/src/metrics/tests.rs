@@ -100,6 +100,8 @@ async fn pages(at: Ms) -> Metrics {
     metrics.own.users.set(4);
     metrics.own.oldest_due.set(at as f64 / 1000.0);
     metrics.own.succeeded("connectors", NOON);
+    metrics.own.set_subscription(true);
+    metrics.own.seed_webhooks(&["accepted"]);
     let request = basiq::Request {
         endpoint: basiq::Endpoint::Jobs,
         error: None,

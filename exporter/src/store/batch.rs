@@ -1,13 +1,26 @@
 //! What is stored at once, and in which form.
 
-use serde::{Serialize, de::DeserializeOwned};
+use std::collections::BTreeMap;
 
-use crate::ledger::{Ledger, User};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::ledger::{Ledger, Ms, Tombstone, User};
 
 /// Users in a page. With two connections each, a page holds some hundred connections in about 20 KiB.
 pub const PAGE: u32 = 128;
+/// The fact that holds the notes.
+pub(super) const NOTES: &str = "notes";
 /// The form of pages, written before each.
 const FORM: u8 = 1;
+
+/// What is kept for others than the ledger.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Notes {
+    /// Up to when each source had told everything.
+    pub marks: BTreeMap<String, Ms>,
+    /// Requests by hour since the epoch, for the day's quota.
+    pub spent: Vec<(i64, u64)>,
+}
 
 /// What changed since the last batch.
 #[derive(Debug, Default)]
@@ -17,6 +30,7 @@ pub struct Batch {
     pub(super) counters: Vec<(Vec<u8>, Vec<u8>)>,
     pub(super) durations: Vec<(Vec<u8>, Vec<u8>)>,
     pub(super) pages: Vec<(u32, Vec<u8>)>,
+    pub(super) forgotten: Vec<Tombstone>,
 }
 
 impl Batch {
@@ -41,6 +55,7 @@ impl Batch {
         batch.counters = cells.iter().map(|(label, cell)| (encode(label), encode(cell))).collect();
         let durations = ledger.counters.take_unstored_durations();
         batch.durations = durations.iter().map(|(label, cell)| (encode(label), encode(cell))).collect();
+        batch.forgotten = ledger.forgotten.take_unstored();
         let mut last = None;
         for place in ledger.take_unstored() {
             let page = place / PAGE;
@@ -51,6 +66,11 @@ impl Batch {
         batch
     }
 
+    /// Adds the notes.
+    pub fn note(&mut self, notes: &Notes) {
+        self.facts.push((NOTES, encode(notes)));
+    }
+
     /// Whether there is nothing to store.
     pub fn is_empty(&self) -> bool {
         self.facts.is_empty()
@@ -58,6 +78,7 @@ impl Batch {
             && self.counters.is_empty()
             && self.durations.is_empty()
             && self.pages.is_empty()
+            && self.forgotten.is_empty()
     }
 }
 

@@ -12,9 +12,12 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteLockingMode, SqliteSynchronous},
 };
 
-pub use batch::{Batch, PAGE};
+pub use batch::{Batch, Notes, PAGE};
 
-use crate::ledger::{Ledger, Ms, Settings, Stored};
+use crate::ledger::{Forgotten, Ledger, Ms, Settings, Stored, Tombstone};
+
+/// The fact that holds the key of the hashes of forgotten users.
+const KEY: &str = "key";
 
 /// The open file.
 #[derive(Debug)]
@@ -55,7 +58,7 @@ impl Store {
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn open(path: &Path, settings: Settings, now: Ms) -> Result<(Self, Ledger), StoreError> {
+    pub async fn open(path: &Path, settings: Settings, now: Ms) -> Result<(Self, Ledger, Notes), StoreError> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -63,6 +66,8 @@ impl Store {
             .locking_mode(SqliteLockingMode::Exclusive)
             // Survives the death of the process. A power cut may cost the last seconds, which are then observed anew.
             .synchronous(SqliteSynchronous::Normal)
+            // What is forgotten is overwritten, not merely unlinked.
+            .pragma("secure_delete", "ON")
             .busy_timeout(std::time::Duration::from_secs(2));
         let connection =
             SqliteConnection::connect_with(&options).await.map_err(|error| explain(path, error))?;
@@ -73,19 +78,20 @@ impl Store {
             MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => {
                 StoreError::Newer(path.to_owned())
             }
-            MigrateError::Execute(error) => explain(path, error),
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => explain(path, error),
             other => StoreError::Damaged { path: path.to_owned(), reason: other.to_string() },
         })?;
-        let ledger = store.load(settings, now).await?;
-        Ok((store, ledger))
+        let (ledger, notes) = store.load(settings, now).await?;
+        Ok((store, ledger, notes))
     }
 
-    async fn load(&mut self, settings: Settings, now: Ms) -> Result<Ledger, StoreError> {
+    async fn load(&mut self, settings: Settings, now: Ms) -> Result<(Ledger, Notes), StoreError> {
         let path = self.path.clone();
         let failed = |error| explain(&path, error);
         let damaged =
             |what: &str| StoreError::Damaged { path: path.clone(), reason: format!("{what} unreadable") };
         let mut stored = Stored::default();
+        let (mut notes, mut key) = (Notes::default(), None);
         let connection = &mut self.connection;
         for row in
             sqlx::query("SELECT name, body FROM facts").fetch_all(&mut *connection).await.map_err(failed)?
@@ -94,9 +100,21 @@ impl Store {
             match name.as_str() {
                 "born" => stored.born = Some(batch::decode(&body).ok_or_else(|| damaged("birth"))?),
                 "rest" => stored.rest = Some(batch::decode(&body).ok_or_else(|| damaged("outages"))?),
+                batch::NOTES => notes = batch::decode(&body).ok_or_else(|| damaged("notes"))?,
+                KEY => key = Some(<[u8; 32]>::try_from(body).map_err(|_| damaged("the key"))?),
                 _ => {}
             }
         }
+        let key = match key {
+            Some(key) => key,
+            None => self.make_key().await?,
+        };
+        let connection = &mut self.connection;
+        let hashes =
+            sqlx::query("SELECT hash FROM forgotten").fetch_all(&mut *connection).await.map_err(failed)?;
+        let hashes: Option<Vec<Tombstone>> =
+            hashes.iter().map(|row| row.get::<Vec<u8>, _>(0).try_into().ok()).collect();
+        stored.forgotten = Forgotten::restore(key, hashes.ok_or_else(|| damaged("a forgotten user"))?);
         let names = sqlx::query("SELECT list, name FROM names ORDER BY list, place");
         for row in names.fetch_all(&mut *connection).await.map_err(failed)? {
             stored.names.entry(row.get(0)).or_default().push(row.get(1));
@@ -131,7 +149,19 @@ impl Store {
             }
         }
         drop(pages);
-        Ok(ledger)
+        Ok((ledger, notes))
+    }
+
+    /// The key of the hashes of forgotten users, made with the file.
+    async fn make_key(&mut self) -> Result<[u8; 32], StoreError> {
+        let key: [u8; 32] = rand::random();
+        sqlx::query("INSERT INTO facts (name, body) VALUES (?, ?)")
+            .bind(KEY)
+            .bind(key.to_vec())
+            .execute(&mut self.connection)
+            .await
+            .map_err(|error| explain(&self.path, error))?;
+        Ok(key)
     }
 
     /// Stores everything in the batch, or nothing.
@@ -172,6 +202,13 @@ impl Store {
                 query.build().execute(&mut *transaction).await.map_err(failed)?;
             }
         }
+        for hash in &batch.forgotten {
+            sqlx::query("INSERT OR IGNORE INTO forgotten (hash) VALUES (?)")
+                .bind(hash.to_vec())
+                .execute(&mut *transaction)
+                .await
+                .map_err(failed)?;
+        }
         for rows in batch.pages.chunks(100) {
             let mut query = sqlx::QueryBuilder::new("INSERT OR REPLACE INTO pages (page, body) ");
             query.push_values(rows, |mut values, (page, body)| {
@@ -180,6 +217,13 @@ impl Store {
             query.build().execute(&mut *transaction).await.map_err(failed)?;
         }
         transaction.commit().await.map_err(failed)
+    }
+
+    /// Makes each commit fail, as a full disk would, or no longer.
+    #[cfg(test)]
+    pub(crate) async fn refuse_writes(&mut self, refuse: bool) {
+        let pragma = if refuse { "PRAGMA query_only = ON" } else { "PRAGMA query_only = OFF" };
+        sqlx::query(pragma).execute(&mut self.connection).await.unwrap();
     }
 
     /// Closes the file, folding the log into it.

@@ -7,7 +7,11 @@
     reason = "a test whose stage cannot be set ends there, and a skipped one says so"
 )]
 
+mod discovery;
+mod forget;
+mod polling;
 mod restart;
 mod start;
 mod truth;
+mod webhooks;
 mod world;

@@ -69,15 +69,52 @@ impl World {
 
     pub(crate) async fn start_with(&self, config: Config) -> Running {
         let (running, _) = self.start_unchecked(config, &self.sandbox.api_key).await;
-        running.until("warm", |samples| one(samples, "basiq_exporter_warm") == Some(1.0)).await;
+        running.until_warm().await;
         running
     }
 
+    /// The settings with other sources of users (YAML) and the pace that is the default.
+    pub(crate) fn config_with(&self, discovery: &str) -> Config {
+        let mut config = self.config();
+        config.discovery = daemon::config::decode("test", discovery).unwrap();
+        config.poll = basiq_exporter::config::Poll::default();
+        config
+    }
+
+    /// Lets seconds pass.
+    pub(crate) fn tick(&self, seconds: u64) {
+        self.hand.advance(Duration::from_secs(seconds));
+    }
+
+    /// How often the sandbox was asked for this.
+    pub(crate) fn requests(&self, route: &str) -> u64 {
+        self.sandbox.truth().requests.get(route).map_or(0, |count| count.requests)
+    }
+
+    /// A client of the sandbox's own.
+    pub(crate) fn client(&self) -> basiq::Client {
+        let keys = basiq::KeySource::value(Secret::new(&self.sandbox.api_key));
+        let mut config = basiq::ClientConfig::new(keys);
+        config.base_url = self.sandbox.base_url();
+        config.clock = self.clock.clone();
+        basiq::Client::new(config).unwrap()
+    }
+
     pub(crate) async fn start_unchecked(&self, config: Config, key: &str) -> (Running, SocketAddr) {
+        self.start_public(config, key, None).await
+    }
+
+    pub(crate) async fn start_public(
+        &self,
+        config: Config,
+        key: &str,
+        public: Option<TcpListener>,
+    ) -> (Running, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let context = Context::new(self.clock.clone());
-        let exporter = Exporter { config, api_key: Some(Secret::new(key)), listener, web_config_file: None };
+        let exporter =
+            Exporter { config, api_key: Some(Secret::new(key)), listener, public, web_config_file: None };
         let task = tokio::spawn(basiq_exporter::run(exporter, context.clone()));
         (Running { address, context, task }, address)
     }
@@ -85,8 +122,13 @@ impl World {
     /// Lets time pass in steps of ten minutes; after each, waits until the exporter has looked at all that is due, as
     /// far as it can.
     pub(crate) async fn pass(&self, exporter: &Running, minutes: u64) {
-        for _ in 0..minutes.div_ceil(10) {
-            self.hand.advance(Duration::from_secs(600));
+        self.pass_in(exporter, minutes, 10).await;
+    }
+
+    /// The same in steps of so many minutes.
+    pub(crate) async fn pass_in(&self, exporter: &Running, minutes: u64, step: u64) {
+        for _ in 0..minutes.div_ceil(step) {
+            self.hand.advance(Duration::from_secs(step * 60));
             let now = self.clock.now().as_millisecond() as f64 / 1000.0;
             for _ in 0..20 {
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -142,6 +184,15 @@ impl Running {
             }
         }
         all
+    }
+
+    pub(crate) async fn until_warm(&self) -> Samples {
+        self.until("warm", |samples| one(samples, "basiq_exporter_warm") == Some(1.0)).await
+    }
+
+    pub(crate) async fn forget(&self, user: &str) -> u16 {
+        let url = format!("http://{}{}/{user}", self.address, basiq_exporter::USERS);
+        reqwest::Client::new().delete(url).send().await.unwrap().status().as_u16()
     }
 
     /// Waits up to a minute for the pages to say something.

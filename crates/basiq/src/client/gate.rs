@@ -151,6 +151,14 @@ impl Gate {
         self.lock().meter.succeeded();
     }
 
+    pub(super) fn resume(&self, spent: &[(i64, u64)]) {
+        self.lock().meter.resume(spent);
+    }
+
+    pub(super) fn spent(&self) -> Vec<(i64, u64)> {
+        self.lock().meter.spent(self.clock.now())
+    }
+
     /// Paused until, left today, under way, waiting.
     pub(super) fn status(&self) -> (Option<Timestamp>, u64, usize, usize) {
         let mut state = self.lock();

@@ -58,6 +58,23 @@ impl Meter {
         }
     }
 
+    /// Adds what an earlier process used, by hour since the epoch.
+    pub(super) fn resume(&mut self, spent: &[(i64, u64)]) {
+        for (hour, count) in spent {
+            match self.hours.iter_mut().find(|(known, _)| known == hour) {
+                Some((_, known)) => *known = known.saturating_add(*count),
+                None => self.hours.push_back((*hour, *count)),
+            }
+        }
+        self.hours.make_contiguous().sort_unstable();
+    }
+
+    /// What was used in the last 24 hours, by hour since the epoch, oldest first.
+    pub(super) fn spent(&mut self, now: Timestamp) -> Vec<(i64, u64)> {
+        self.forget_hours(now);
+        self.hours.iter().copied().collect()
+    }
+
     /// Takes a place for one request, to be given back by [`Self::release`], or says what to wait for.
     pub(super) fn take(&mut self, now: Timestamp, priority: Priority) -> Result<(), Wait> {
         if let Some(until) = self.paused_until(now) {
@@ -149,7 +166,7 @@ impl Meter {
     }
 
     fn used(&self) -> u64 {
-        self.hours.iter().map(|(_, count)| count).sum()
+        self.hours.iter().fold(0, |sum, (_, count)| sum.saturating_add(*count))
     }
 
     /// Drops hours that ended 24 hours ago; returns the present one. The hour 24 hours ago still counts in
@@ -266,6 +283,18 @@ mod tests {
         let Err(Wait::Until(next)) = meter.take(at(0), Priority::Effect) else { panic!() };
         assert!(next > at(24 * 3_600_000), "{next}");
         assert!(meter.take(next, Priority::Effect).is_ok());
+    }
+
+    #[test]
+    fn what_an_earlier_process_used_counts_until_it_is_a_day_old() {
+        let mut before = Meter::new(quota(1e6, 1000, 100, 1000), at(0));
+        while before.take(at(0), Priority::Effect).is_ok() {}
+        let mut after = Meter::new(quota(1e6, 1000, 100, 1000), at(1000));
+        after.take(at(1000), Priority::Effect).unwrap();
+        after.resume(&before.spent(at(1000)));
+        assert_eq!(after.remaining(at(1000)), 0);
+        assert!(matches!(after.take(at(1000), Priority::Effect), Err(Wait::Until(_))));
+        assert!(after.take(at(25 * 3_600_000), Priority::Effect).is_ok());
     }
 
     #[test]

@@ -81,6 +81,17 @@ impl Client {
         self.0.status()
     }
 
+    /// What was used of the day's quota: requests by hour since the epoch, oldest first. To be kept, and given to
+    /// [`Self::resume`] after a restart.
+    pub fn spent(&self) -> Vec<(i64, u64)> {
+        self.0.spent()
+    }
+
+    /// Adds what an earlier process used, as its [`Self::spent`] said.
+    pub fn resume(&self, spent: &[(i64, u64)]) {
+        self.0.resume(spent);
+    }
+
     /// `GET /users/{userId}`.
     ///
     /// # Errors

@@ -176,9 +176,8 @@ impl Tokens {
         }
         let mut state = self.lock();
         state.key_state = KeyState::Refused;
+        // A token that lives serves on: Basiq says itself when it is worth nothing.
         state.refused_until = Some(self.clock.now() + REST);
-        // What an unknown key once brought is worth nothing.
-        state.token = None;
         Err(refused)
     }
 
@@ -352,6 +351,21 @@ mod tests {
         hand.advance(Duration::from_secs(60));
         assert!(get(&tokens, &basiq).await.is_ok());
         assert_eq!(tokens.key_state(), KeyState::Current);
+    }
+
+    #[tokio::test]
+    async fn a_refused_key_leaves_a_living_token_to_serve_until_its_end() {
+        let (tokens, basiq, hand) = setup(good());
+        let token = get(&tokens, &basiq).await.unwrap();
+        basiq.known.lock().unwrap().clear();
+        hand.advance(Duration::from_secs(3600 - 200));
+        for _ in 0..2 {
+            assert_eq!(get(&tokens, &basiq).await.unwrap().value, token.value);
+            hand.advance(Duration::from_secs(61));
+        }
+        assert_eq!(tokens.key_state(), KeyState::Refused);
+        hand.advance(Duration::from_secs(200));
+        assert_eq!(get(&tokens, &basiq).await.unwrap_err().kind, ErrorKind::KeyRefused);
     }
 
     #[tokio::test]

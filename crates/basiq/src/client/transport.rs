@@ -63,6 +63,14 @@ impl Transport {
         Status { key: self.tokens.key_state(), throttled_until, remaining_today, in_flight, waiting }
     }
 
+    pub(super) fn resume(&self, spent: &[(i64, u64)]) {
+        self.gate.resume(spent);
+    }
+
+    pub(super) fn spent(&self) -> Vec<(i64, u64)> {
+        self.gate.spent()
+    }
+
     pub(super) async fn check_key(&self) -> Result<(), Error> {
         self.token().await.map(|_| ())
     }

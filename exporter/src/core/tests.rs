@@ -1,0 +1,148 @@
+//! Rounds: what is shown was stored, also when storing failed before.
+
+use basiq::{ClientConfig, KeySource};
+use daemon::{Clock, Secret, Timestamp};
+
+use super::*;
+use crate::{
+    ledger::{ConnectionSeen, Settings, Status},
+    poll::Need,
+};
+
+const NOON: Ms = 1_795_348_800_000;
+
+async fn core(path: &std::path::Path) -> Core {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let (clock, hand) = Clock::manual(Timestamp::from_millisecond(NOON).unwrap());
+    std::mem::forget(hand);
+    let (store, ledger, notes) = Store::open(path, Settings::default(), NOON).await.unwrap();
+    let mut settings = ClientConfig::new(KeySource::value(Secret::new("key")));
+    settings.clock = clock.clone();
+    let client = Client::new(settings).unwrap();
+    Core::new(
+        ledger,
+        (store, notes),
+        Metrics::new().unwrap(),
+        client,
+        &Config::default(),
+        Context::new(clock),
+    )
+}
+
+fn id(text: &str) -> Id {
+    Id::parse(text).unwrap()
+}
+
+fn invalid(connection: &str) -> ConnectionSeen {
+    ConnectionSeen {
+        id: id(connection),
+        institution: "AU00000".to_owned(),
+        method: Method::Web,
+        status: Status::Invalid,
+        created: NOON - 1000,
+        last_used: 0,
+        expiry: 0,
+    }
+}
+
+impl Core {
+    fn sees(&mut self, user: &str, connection: &str) {
+        self.ledger.discover(2, &id(user), NOON);
+        self.ledger.observe_connections(&id(user), &[invalid(connection)], NOON, NOON);
+    }
+
+    fn shows(&self, what: &str) -> bool {
+        self.metrics.connections.to_text(exposition::Format::Text).contains(what)
+    }
+}
+
+#[tokio::test]
+async fn what_could_not_be_stored_is_not_shown_and_both_are_made_up_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ledger.db");
+    let mut core = core(&path).await;
+    core.store.refuse_writes(true).await;
+    core.sees("u1", "first");
+    let (stored, mut answer) = oneshot::channel();
+    core.unstored.push(stored);
+    core.round().await;
+    assert!(!core.shows("first") && answer.try_recv().is_err(), "neither shown nor acknowledged");
+    // Seen while the first still waits to be stored.
+    core.sees("u2", "second");
+    core.round().await;
+    assert!(!core.shows("second"));
+    core.store.refuse_writes(false).await;
+    core.round().await;
+    assert!(core.shows("first") && core.shows("second") && answer.try_recv().is_ok());
+    core.store.close().await;
+    let (_, ledger, _) = Store::open(&path, Settings::default(), NOON).await.unwrap();
+    for (user, connection) in [("u1", "first"), ("u2", "second")] {
+        assert!(ledger.knows(&id(user), &id(connection)), "{connection} is stored");
+    }
+}
+
+#[tokio::test]
+async fn throttling_changes_nothing_about_whether_basiq_is_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut core = core(&dir.path().join("ledger.db")).await;
+    let throttled = || basiq::Error {
+        endpoint: basiq::Endpoint::Connectors,
+        kind: basiq::ErrorKind::Throttled { retry_after: Duration::from_secs(3600) },
+        correlation_id: None,
+    };
+    core.connectors(NOON, Err(throttled()), NOON);
+    assert!(core.up_until <= NOON, "who was not up does not become it by being throttled");
+    core.connectors(NOON, Ok(Vec::new()), NOON);
+    let mut now = NOON;
+    // A poll each minute, each of which may wait two minutes in the client.
+    for _ in 0..40 {
+        now += 60_000;
+        let asked = now;
+        now += 2 * 60_000 - 1;
+        assert!(now < core.up_until, "{} minutes of throttling", (now - NOON) / 60_000);
+        core.connectors(asked, Err(throttled()), now);
+    }
+}
+
+#[tokio::test]
+async fn what_was_spent_of_the_day_and_marks_survive_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ledger.db");
+    let mut first = core(&path).await;
+    first.client.resume(&[(NOON / 3_600_000, 70)]);
+    let news = crate::discovery::News { items: Vec::new(), mark: Some(NOON - 5) };
+    first.found("events", Found::News(news), NOON);
+    first.note_spending(NOON);
+    first.round().await;
+    first.store.close().await;
+    let (_, _, notes) = Store::open(&path, Settings::default(), NOON).await.unwrap();
+    assert_eq!(notes.spent, [(NOON / 3_600_000, 70)]);
+    assert_eq!(notes.marks["events"], NOON - 5);
+}
+
+#[tokio::test]
+async fn an_event_older_than_the_last_look_asks_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut core = core(&dir.path().join("ledger.db")).await;
+    core.sees("u1", "c1");
+    core.ledger.observe_jobs(&id("u1"), &[], true, NOON, NOON);
+    core.settle_for_test(NOON);
+    let what = crate::discovery::What::Changed;
+    let item = |at| crate::discovery::Item { user: id("u1"), at, what: what.clone() };
+    let news = |at| Found::News(crate::discovery::News { items: vec![item(at)], mark: None });
+    core.found("events", news(NOON - 3_600_000), NOON);
+    assert_eq!(core.schedule.next(NOON), None);
+    core.found("events", news(NOON + 1), NOON + 2);
+    assert_eq!(core.schedule.next(NOON + 2).map(|(_, need, _)| need), Some(Need::Hint));
+}
+
+impl Core {
+    /// Puts everybody where need says.
+    fn settle_for_test(&mut self, now: Ms) {
+        self.ledger.take_added();
+        for (place, user) in self.ledger.users() {
+            let (need, due) = poll::need(user, &self.pace, now);
+            self.schedule.set(place, need, due + 1);
+        }
+    }
+}
