@@ -25,7 +25,7 @@ use crate::{
     outbox::{Hands, Outbox, Resolver, Work},
     page::{self, PageState},
     plan::Settings,
-    sources::{Sources, Wiring},
+    sources::{Measures, Sources, Wiring},
     store::{Sqlite, Store},
 };
 
@@ -67,6 +67,7 @@ pub async fn run(config: Config, run: Run, context: Context) -> Result<(), Fatal
 
     let registry = Registry::new();
     let metrics = Metrics::new(&registry, &config.actions).map_err(Fatal::running)?;
+    let measures = Measures::new(&registry).map_err(Fatal::running)?;
     let (evidence_sender, evidence) = watch::channel(Arc::new(Snapshot::default()));
     let (pauses, paused) = watch::channel(Arc::default());
     let (signal_sender, signals) = mpsc::channel(1024);
@@ -130,6 +131,7 @@ pub async fn run(config: Config, run: Run, context: Context) -> Result<(), Fatal
         reports: report_sender,
         state: kept,
         evidence: evidence_sender,
+        measures,
     };
     // What listens and reports ends first; the engine then lets what is in hand end.
     let serving = web::serve(run.listener, router, run.web, stop.clone());

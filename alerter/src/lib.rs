@@ -3,7 +3,7 @@
 //! Rooms: [`rules`] load and evaluate · [`sources`] where demands come from · [`evidence`] what is
 //! known of connections now · [`incidents`] and [`plan`] decide what to do (pure) · [`store`] keeps
 //! alert state, incidents, effects and tickets · [`outbox`] does what was planned · [`channels`] how it
-//! is delivered · [`page`] for support staff.
+//! is delivered · [`page`] for support staff · [`rehearse`] what would be done, without doing it.
 
 pub mod app;
 pub mod channels;
@@ -17,6 +17,7 @@ pub mod outbox;
 pub mod page;
 pub mod plan;
 pub mod refresh;
+pub mod rehearse;
 pub mod rules;
 pub mod sources;
 pub mod store;

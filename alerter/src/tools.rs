@@ -16,6 +16,7 @@ use crate::{
     demand::Action,
     incidents::{Incident, Status},
     plan::{Command, Pause},
+    rehearse::{Preview, Replay, preview, replay},
     rules,
     store::{Effect, EffectFilter, EffectState, IncidentFilter, Store},
 };
@@ -30,6 +31,10 @@ pub enum Tool {
     /// Try out rules.
     #[command(subcommand)]
     Test(Test),
+    /// Say what would be done now, and what would follow if everything stayed as it is. Writes and sends nothing.
+    Preview(Preview),
+    /// Say what rules would have led to in the past: messages, refreshes, tickets and holds by day and rule.
+    Replay(Replay),
     /// What was planned, and how far it has come.
     #[command(subcommand)]
     Outbox(OutboxTool),
@@ -222,6 +227,8 @@ pub async fn run(tool: Tool, config: &Config, file: Option<&Path>, clock: &Clock
         Tool::Test(Test::Rules { files }) => {
             return of_rules(|out| rules::tool::test(files, out), "a test failed");
         }
+        Tool::Preview(options) => return print(&preview(options, config, file, clock).await?),
+        Tool::Replay(options) => return print(&replay(options, config, file, clock).await?),
         _ => {}
     }
     let path = daemon::config::relative_to(file, &config.store.sqlite.path);
@@ -242,7 +249,7 @@ fn no_store(path: &Path) -> Fatal {
 
 async fn answer(tool: Tool, store: &dyn Store, clock: &Clock) -> Result<String, Fatal> {
     let ask = match tool {
-        Tool::Check(_) | Tool::Test(_) => return Ok(String::new()),
+        Tool::Check(_) | Tool::Test(_) | Tool::Preview(_) | Tool::Replay(_) => return Ok(String::new()),
         Tool::Outbox(tool) => return outbox(tool, store).await,
         Tool::Incidents(tool) => return incidents(tool, store).await,
         Tool::Pause(what) => Command::Pause(what.into()),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use daemon::{Fatal, Secret, config};
-use reqwest::{Client, Url, redirect};
+use reqwest::{Client, RequestBuilder, Url, redirect};
 use serde::Deserialize;
 
 /// How long connecting to an exporter may take, in real time.
@@ -51,12 +51,61 @@ pub struct Target {
     pub(super) login: Login,
 }
 
+impl Target {
+    /// A page that was recorded, and cannot be asked for again.
+    pub(crate) fn recorded(instance: &str, connections: bool) -> Option<Self> {
+        let [(_, exporter), (_, of_connections)] = PAGES;
+        Some(Self {
+            job: if connections { of_connections } else { exporter },
+            instance: instance.into(),
+            exporter: 0,
+            url: Url::parse("http://127.0.0.1/").ok()?,
+            login: Login::Nobody,
+        })
+    }
+}
+
 /// How a request proves who asks.
 #[derive(Clone, Debug)]
-pub(super) enum Login {
+pub(crate) enum Login {
     Nobody,
     Token(Secret),
     Password(String, Secret),
+}
+
+impl Login {
+    /// Reads the login of the settings `bearer_token_file`, `username` and `password_file`, which `key` names in
+    /// full; paths are relative to the configuration file.
+    pub(crate) fn read(
+        key: impl Fn(&str) -> String,
+        file: Option<&Path>,
+        token: &Option<PathBuf>,
+        username: &Option<String>,
+        password: &Option<PathBuf>,
+    ) -> Result<Self, Fatal> {
+        let secret =
+            |name: &str, path: &Path| config::secret_from(&key(name), &config::relative_to(file, path));
+        match (token, username, password) {
+            (None, None, None) => Ok(Self::Nobody),
+            (Some(token), None, None) => Ok(Self::Token(secret("bearer_token_file", token)?)),
+            (None, Some(name), Some(password)) => {
+                Ok(Self::Password(name.clone(), secret("password_file", password)?))
+            }
+            _ => Err(Fatal::settings(format!(
+                "{}: set bearer_token_file, or username and password_file",
+                key("username")
+            ))),
+        }
+    }
+
+    /// Shows it with a request.
+    pub(crate) fn sign(&self, request: RequestBuilder) -> RequestBuilder {
+        match self {
+            Self::Nobody => request,
+            Self::Token(token) => request.bearer_auth(token.expose()),
+            Self::Password(name, password) => request.basic_auth(name, Some(password.expose())),
+        }
+    }
 }
 
 /// The paths of the two pages and the jobs that they are.
@@ -91,21 +140,8 @@ pub(super) fn targets(exporters: &[ExporterConfig], file: Option<&Path>) -> Resu
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }
-        let secret =
-            |name: &str, path: &Path| config::secret_from(&key(name), &config::relative_to(file, path));
-        let login = match (&settings.bearer_token_file, &settings.username, &settings.password_file) {
-            (None, None, None) => Login::Nobody,
-            (Some(token), None, None) => Login::Token(secret("bearer_token_file", token)?),
-            (None, Some(name), Some(password)) => {
-                Login::Password(name.clone(), secret("password_file", password)?)
-            }
-            _ => {
-                return Err(Fatal::settings(format!(
-                    "{}: set bearer_token_file, or username and password_file",
-                    key("username")
-                )));
-            }
-        };
+        let ExporterConfig { url: _, bearer_token_file, username, password_file } = settings;
+        let login = Login::read(key, file, bearer_token_file, username, password_file)?;
         let host = base.host_str().unwrap_or_default();
         let instance: Arc<str> = match base.port_or_known_default() {
             Some(port) => format!("{host}:{port}").into(),

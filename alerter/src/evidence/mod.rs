@@ -10,8 +10,11 @@ mod scrape;
 
 use std::{collections::HashMap, sync::Arc};
 
+pub(crate) use exporter::Login;
 pub use exporter::{ExporterConfig, Target};
+pub(crate) use pages::EVIDENCE;
 pub use pages::{Page, snapshot};
+pub(crate) use scrape::why;
 pub use scrape::{Look, ScrapeError, Scraper, Seen};
 
 use daemon::Timestamp;

@@ -25,6 +25,20 @@ impl Page {
     }
 }
 
+/// The metrics that a [`Snapshot`] is made of.
+pub(crate) const EVIDENCE: [&str; 10] = [
+    "basiq_connection_failed_jobs",
+    "basiq_connection_failing_since_timestamp_seconds",
+    "basiq_connection_last_failure_timestamp_seconds",
+    "basiq_connection_stale_since_timestamp_seconds",
+    "basiq_connection_ended_timestamp_seconds",
+    "basiq_connector_status",
+    "basiq_institution_info",
+    "basiq_users_newly_failing",
+    "basiq_jobs_finished_total",
+    "basiq_exporter_warm",
+];
+
 /// What several series say of one connection.
 #[derive(Default)]
 struct Parts {

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::{
     ExporterConfig, Snapshot, Target,
-    exporter::{Login, client, targets},
+    exporter::{client, targets},
     pages::{self, Page},
 };
 
@@ -58,6 +58,18 @@ pub struct Look {
     pub seen: Vec<Seen>,
     /// All pages were read, and every exporter says that it has observed all that was due.
     pub clear: bool,
+}
+
+impl Look {
+    /// A look of which nothing is left from before, and what it says.
+    pub(crate) fn of(at: Timestamp, seen: Vec<Seen>) -> (Self, Snapshot) {
+        let mut snapshot = pages::snapshot(seen.iter().filter_map(|seen| seen.page.as_ref().ok()));
+        let complete = seen.iter().all(|seen| seen.page.is_ok());
+        snapshot.as_of = complete.then_some(at);
+        snapshot.warm &= complete;
+        let clear = snapshot.warm;
+        (Self { at, seen, clear }, snapshot)
+    }
 }
 
 /// Looks at the exporters again and again.
@@ -158,11 +170,7 @@ async fn see(client: &Client, target: &Arc<Target>) -> Seen {
 async fn fetch(client: &Client, target: &Target) -> Result<Page, ScrapeError> {
     let request =
         client.get(target.url.clone()).header(header::ACCEPT, "text/plain;version=0.0.4;q=0.5,*/*;q=0.1");
-    let request = match &target.login {
-        Login::Nobody => request,
-        Login::Token(token) => request.bearer_auth(token.expose()),
-        Login::Password(name, password) => request.basic_auth(name, Some(password.expose())),
-    };
+    let request = target.login.sign(request);
     let mut response = request.send().await.map_err(|error| ScrapeError::NoAnswer(why(&error)))?;
     if response.status() != reqwest::StatusCode::OK {
         return Err(ScrapeError::Status(response.status().as_u16()));
@@ -180,7 +188,7 @@ async fn fetch(client: &Client, target: &Target) -> Result<Page, ScrapeError> {
 }
 
 /// The kind of a transport error; its own text would name the address.
-fn why(error: &reqwest::Error) -> &'static str {
+pub(crate) fn why(error: &reqwest::Error) -> &'static str {
     if error.is_timeout() {
         "it took too long"
     } else if error.is_connect() {
@@ -194,7 +202,7 @@ fn why(error: &reqwest::Error) -> &'static str {
 
 impl Page {
     /// Takes a page in, if all of it can be read.
-    fn read(body: Bytes, format: Format) -> Result<Self, exposition::ParseError> {
+    pub(crate) fn read(body: Bytes, format: Format) -> Result<Self, exposition::ParseError> {
         let page = Self { body, format };
         for entry in page.samples() {
             entry?;

@@ -4,14 +4,12 @@ use std::sync::Arc;
 
 use promql::{Labels, METRIC_NAME, Query, Sample, Value, Window};
 
-use super::{Book, Changes, Failure, Group, Kind, Rule, RuleSet};
+use super::{Book, Changes, Failure, Group, Kind, Rule, RuleSet, Schedule};
 
 /// The series that Prometheus writes of alerts.
 const ALERTS: &str = "ALERTS";
 /// The series that says since when an alert is active.
 const ALERTS_FOR_STATE: &str = "ALERTS_FOR_STATE";
-/// An evaluation may come this much early and still count for its interval: a tick is never exact.
-const EARLY: f64 = 0.9;
 
 /// What a look at the targets is worth as evidence of an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,26 +35,15 @@ pub struct Engine {
     window: Window,
     /// Whether some rule reads the series of alerts, which cost much where there are many.
     alerts_are_read: bool,
-    /// Since when samples come in without a gap, in milliseconds.
-    unbroken_since: Option<i64>,
-    /// When each group was evaluated last.
-    evaluated: Vec<Option<i64>>,
-    newest: Option<i64>,
+    schedule: Schedule,
 }
 
 impl Engine {
     /// An engine for the rules of `book`.
     pub fn new(book: Book) -> Self {
         let set = book.set().clone();
-        let evaluated = vec![None; set.groups.len()];
-        Self {
-            window: window(&set),
-            alerts_are_read: reads_alerts(&set),
-            book,
-            unbroken_since: None,
-            evaluated,
-            newest: None,
-        }
+        let schedule = Schedule::new(set.groups.len());
+        Self { window: window(&set), alerts_are_read: reads_alerts(&set), book, schedule }
     }
 
     /// An engine that keeps every sample, for tests of rules.
@@ -87,48 +74,27 @@ impl Engine {
     /// Goes over to another rule set; samples that both read are kept.
     pub fn replace(&mut self, set: Arc<RuleSet>) -> Changes {
         let mut next = window(&set);
-        let mut wider = false;
-        for selector in set.selectors() {
-            wider |=
-                !self.book.set().selectors().any(|known| {
-                    known.matchers == selector.matchers && known.reach_ms() >= selector.reach_ms()
-                });
-        }
         next.take_over(&self.window);
         self.window = next;
         self.alerts_are_read = reads_alerts(&set);
-        self.evaluated = vec![None; set.groups.len()];
-        if wider {
-            self.unbroken_since = None;
-        }
+        self.schedule.replace(set.groups.len(), set.looks_farther_than(self.book.set()));
         self.book.replace(set)
     }
 
     /// Evaluates the groups that are due at `at` (milliseconds), after the samples of that time were appended.
     /// `interval` is that of groups which name none.
     pub fn evaluate(&mut self, at: i64, interval: i64, sight: Sight, changes: &mut Changes) -> Evaluated {
-        // After a gap a range holds less than it says, so what is absent from it proves nothing.
-        let gap = self.newest.is_none_or(|newest| at < newest || at - newest > 4 * interval.max(1));
-        if gap {
-            self.unbroken_since = None;
-        }
-        self.newest = Some(at);
-        let since = *self.unbroken_since.get_or_insert(at);
+        self.schedule.look(at, interval, sight);
         self.book.resume(at, changes);
         let mut evaluated = Evaluated { rules: 0, failures: Vec::new() };
         let set = self.book.set().clone();
         for (n, group) in set.groups.iter().enumerate() {
-            let every = group.interval.map_or(interval, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX));
-            let last = self.evaluated.get(n).copied().flatten();
-            if last.is_some_and(|last| at >= last && ((at - last) as f64) < every as f64 * EARLY) {
+            if !self.schedule.due(n, group, at, interval) {
                 continue;
-            }
-            if let Some(last) = self.evaluated.get_mut(n) {
-                *last = Some(at);
             }
             for rule in &group.rules {
                 evaluated.rules += 1;
-                let may_end = sight == Sight::Clear && at.saturating_sub(since) >= rule.range_ms();
+                let may_end = self.schedule.may_end(at, rule.range_ms());
                 if let Err(failure) = self.rule(group, rule, at, may_end, changes) {
                     evaluated.failures.push((rule.name().to_owned(), failure));
                 }

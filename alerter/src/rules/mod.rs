@@ -16,6 +16,7 @@ mod error;
 mod load;
 mod model;
 mod read;
+mod schedule;
 mod state;
 pub mod template;
 pub mod tool;
@@ -28,6 +29,7 @@ pub use engine::{Engine, Evaluated, Sight};
 pub use error::{RuleError, RuleErrors};
 pub use load::files;
 pub use model::{Alerting, Externals, Group, Kind, Rule, RuleSet};
+pub use schedule::Schedule;
 pub use state::{Failure, fingerprint};
 
 #[cfg(test)]

@@ -93,6 +93,17 @@ impl RuleSet {
         self.groups.iter().flat_map(|group| group.rules.iter().map(move |rule| (group, rule)))
     }
 
+    /// Whether some expression reads what no expression of `other` reads, or farther back.
+    pub fn looks_farther_than(&self, other: &Self) -> bool {
+        let read = |wanted: &Selector| {
+            let covers = |known: &Selector| {
+                known.matchers == wanted.matchers && known.reach_ms() >= wanted.reach_ms()
+            };
+            other.selectors().any(covers)
+        };
+        !self.selectors().all(read)
+    }
+
     /// What all expressions read.
     pub fn selectors(&self) -> impl Iterator<Item = &Selector> {
         self.rules().flat_map(|(_, rule)| rule.expr.selectors())

@@ -1,16 +1,17 @@
 //! Rules evaluated here, over what the exporters show: the default, which needs no Prometheus.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use daemon::{Fatal, config};
+use daemon::{Fatal, Timestamp, config};
 use promql::METRIC_NAME;
 use serde::Deserialize;
 
-use super::{Make, Run, Source};
+use super::{Make, Row, Run, Source, files::Files, report::Pending};
 use crate::{
     evidence::{Look, Seen},
-    rules::{self, Book, Changes, Engine, RuleSet, Sight},
+    plan::Said,
+    rules::{Book, Changes, Engine, Evaluated, RuleSet, Sight},
 };
 
 /// Prometheus's usual interval for much that happens.
@@ -49,33 +50,14 @@ pub(super) fn make(settings: &EmbeddedConfig, make: &Make<'_>) -> Result<Box<dyn
             settings.name
         )));
     }
-    let files = Files {
-        folder: make.file.and_then(|file| file.parent()).map(PathBuf::from).unwrap_or_default(),
-        patterns: settings.rules.clone(),
-        templates: make.templates.clone(),
-    };
-    let set = files.load().map_err(Fatal::settings)?;
+    let files = Files::new(&settings.rules, make);
+    let set = files.start()?;
     Ok(Box::new(Embedded {
         name: settings.name.as_str().into(),
         interval: i64::try_from(settings.interval.0.as_millis()).unwrap_or(i64::MAX),
         files,
         set: Arc::new(set),
     }))
-}
-
-/// The rule files of a source, to be read again on reload.
-pub(super) struct Files {
-    folder: PathBuf,
-    patterns: Vec<String>,
-    templates: Arc<[String]>,
-}
-
-impl Files {
-    fn load(&self) -> Result<RuleSet, String> {
-        let files = rules::files(&self.folder, &self.patterns).map_err(|errors| errors.to_string())?;
-        let templates: Vec<&str> = self.templates.iter().map(String::as_str).collect();
-        RuleSet::load(&files, Some(&templates)).map_err(|errors| errors.to_string())
-    }
 }
 
 struct Embedded {
@@ -96,13 +78,19 @@ impl Source for Embedded {
         self.set.warnings.clone()
     }
 
-    async fn run(self: Box<Self>, run: Run) {
-        let Run { clock: _, stop, reports, state, mut looks, mut reloads } = run;
+    async fn preview(self: Box<Self>, _at: Timestamp, look: &Look, state: Vec<Row>) -> Said {
         let mut engine = Engine::new(Book::new(self.name.clone(), self.set.clone()));
-        let mut pending = engine.book_mut().restore(state.iter().map(|(key, body)| (&**key, &**body)));
+        let mut changes = engine.book_mut().restore(state.iter().map(|(key, body)| (&**key, &**body)));
+        cycle(&mut engine, look, self.interval, &mut changes);
+        Said { firing: engine.book().firing(), ended: changes.ended }
+    }
+
+    async fn run(self: Box<Self>, run: Run) {
+        let Run { clock: _, stop, reports, state, mut looks, mut reloads, measures } = run;
+        let mut engine = Engine::new(Book::new(self.name.clone(), self.set.clone()));
+        let restored = engine.book_mut().restore(state.iter().map(|(key, body)| (&**key, &**body)));
+        let mut pending = Pending::new(restored);
         drop(state);
-        // The core is told everything that fires after a start, and after a report that it could not commit.
-        let mut all = true;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -110,9 +98,7 @@ impl Source for Embedded {
                     let Some(reload) = reload else { return };
                     match self.files.load() {
                         Ok(set) => {
-                            pending.then(engine.replace(Arc::new(set)));
-                            // Annotations may have changed with nothing else.
-                            all = true;
+                            pending.reloaded(engine.replace(Arc::new(set)));
                             reload.answer(Ok(()));
                         }
                         Err(reason) => reload.answer(Err(reason)),
@@ -126,35 +112,28 @@ impl Source for Embedded {
             let interval = self.interval;
             let done = tokio::task::spawn_blocking(move || {
                 let mut changes = Changes::default();
-                cycle(&mut engine, &look, interval, &mut changes);
-                (engine, look, changes)
+                let began = std::time::Instant::now();
+                let evaluated = cycle(&mut engine, &look, interval, &mut changes);
+                (engine, look, changes, evaluated, began.elapsed())
             });
-            let Ok((back, look, changes)) = done.await else {
+            let Ok((back, look, changes, evaluated, took)) = done.await else {
                 tracing::error!(source = %self.name, "the evaluation of rules broke off; the alerter stops");
                 stop.cancel();
                 return;
             };
             engine = back;
-            pending.then(changes);
-            if all {
-                pending.firing = engine.book().firing();
-            }
-            let committed = tokio::select! {
-                () = stop.cancelled() => return,
-                committed = reports.send(look.at, pending.clone()) => committed,
-            };
-            all = !committed;
-            if committed {
-                pending = Changes::default();
-            } else {
-                tracing::warn!(source = %self.name, "a report could not be committed; the next one repeats it");
+            measures.evaluated(evaluated.rules, evaluated.failures.len(), took);
+            let reported = pending.report(look.at, changes, engine.book(), &reports, &stop).await;
+            let Some(committed) = reported else { return };
+            if committed && look.seen.iter().all(|seen| seen.page.is_ok()) && evaluated.failures.is_empty() {
+                measures.succeeded(&self.name, look.at);
             }
         }
     }
 }
 
 /// Appends a look and evaluates what is due.
-fn cycle(engine: &mut Engine, look: &Look, interval: i64, changes: &mut Changes) {
+pub(crate) fn cycle(engine: &mut Engine, look: &Look, interval: i64, changes: &mut Changes) -> Evaluated {
     let at = look.at.as_millisecond();
     for seen in &look.seen {
         append(engine, seen, at);
@@ -165,6 +144,7 @@ fn cycle(engine: &mut Engine, look: &Look, interval: i64, changes: &mut Changes)
         tracing::warn!(rule, %failure, "a rule could not be evaluated; its alerts stay as they are");
     }
     engine.window_mut().gc(at);
+    evaluated
 }
 
 /// Appends a page as Prometheus would: its series with `job` and `instance`, `up`, and staleness markers for

@@ -5,7 +5,11 @@
 //! not compile. Sources may be mixed; each has a name, under which its state is kept.
 
 mod embedded;
+mod files;
+mod measures;
+mod promql;
 mod push;
+mod report;
 mod send;
 
 use std::{
@@ -15,18 +19,23 @@ use std::{
 };
 
 use async_trait::async_trait;
-use daemon::{CancellationToken, Clock, Fatal, Reload};
+use daemon::{CancellationToken, Clock, Fatal, Reload, Timestamp};
 use futures_util::future::join_all;
 use serde::Deserialize;
 use tokio::sync::{mpsc, watch};
 
 pub use embedded::EmbeddedConfig;
+pub use measures::Measures;
+pub(crate) use embedded::cycle;
+pub use promql::PromqlConfig;
+pub(crate) use promql::Api;
 pub use push::PushConfig;
 pub(crate) use send::Sender;
 
 use crate::{
     demand::Report,
     evidence::{ExporterConfig, Look, Scraper, Snapshot},
+    plan::Said,
 };
 
 /// The section `sources`: a list for each kind.
@@ -35,13 +44,15 @@ use crate::{
 pub struct SourcesConfig {
     /// Rules evaluated here, over what the exporters show.
     pub embedded: Vec<EmbeddedConfig>,
+    /// Rules evaluated by a Prometheus, or by whatever else answers its queries.
+    pub promql: Vec<PromqlConfig>,
     /// Alerts that a Prometheus or an Alertmanager sends here; off unless it is set.
     pub push: Option<PushConfig>,
 }
 
 impl Default for SourcesConfig {
     fn default() -> Self {
-        Self { embedded: vec![EmbeddedConfig::default()], push: None }
+        Self { embedded: vec![EmbeddedConfig::default()], promql: Vec::new(), push: None }
     }
 }
 
@@ -59,6 +70,8 @@ pub(crate) struct Run {
     pub(crate) looks: watch::Receiver<Option<Arc<Look>>>,
     /// Asks to read its files again.
     pub(crate) reloads: daemon::Reloads,
+    /// What it counts.
+    pub(crate) measures: Measures,
 }
 
 /// One configured source.
@@ -74,6 +87,9 @@ pub(crate) trait Source: Send {
     fn warnings(&self) -> Vec<String> {
         Vec::new()
     }
+    /// Everything that it would report as firing or ended at `at`, from what the store kept of it and one look at
+    /// the exporters. Nobody else notices.
+    async fn preview(self: Box<Self>, at: Timestamp, look: &Look, state: Vec<Row>) -> Said;
     /// Reports until it is stopped.
     async fn run(self: Box<Self>, run: Run);
 }
@@ -88,9 +104,10 @@ pub(crate) struct Make<'a> {
 
 impl SourcesConfig {
     fn sources(&self, make: &Make<'_>) -> Vec<Result<Box<dyn Source>, Fatal>> {
-        let Self { embedded, push } = self;
+        let Self { embedded, promql, push } = self;
         let mut sources = Vec::new();
         sources.extend(embedded.iter().map(|config| embedded::make(config, make)));
+        sources.extend(promql.iter().map(|config| promql::make(config, make)));
         sources.extend(push.iter().map(|config| push::make(config, make)));
         sources
     }
@@ -122,6 +139,8 @@ pub struct Wiring {
     pub state: HashMap<Arc<str>, Vec<Row>>,
     /// Gets what is known of connections and banks.
     pub evidence: watch::Sender<Arc<Snapshot>>,
+    /// What is counted.
+    pub measures: Measures,
 }
 
 impl Sources {
@@ -176,9 +195,20 @@ impl Sources {
         routers.reduce(axum::Router::merge)
     }
 
+    /// What all sources would report at `at`, and what is known of the world then.
+    pub async fn preview(mut self, at: Timestamp, mut state: HashMap<Arc<str>, Vec<Row>>) -> (Vec<Said>, Snapshot) {
+        let (look, snapshot) = self.scraper.look(at).await;
+        let mut said = Vec::new();
+        for source in self.sources {
+            let rows = state.remove(source.name()).unwrap_or_default();
+            said.push(source.preview(at, &look, rows).await);
+        }
+        (said, snapshot)
+    }
+
     /// Runs all sources, and the looks at the exporters, until stopped.
     pub async fn run(self, wiring: Wiring) {
-        let Wiring { clock, stop, reload, reports, mut state, evidence } = wiring;
+        let Wiring { clock, stop, reload, reports, mut state, evidence, measures } = wiring;
         let (looks, looked) = watch::channel(None);
         let runs = self.sources.into_iter().map(|source| {
             let name = source.name().clone();
@@ -189,6 +219,7 @@ impl Sources {
                 state: state.remove(&name).unwrap_or_default(),
                 looks: looked.clone(),
                 reloads: reload.subscribe("rules"),
+                measures: measures.clone(),
             })
         });
         let runs: Vec<_> = runs.collect();

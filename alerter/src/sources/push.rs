@@ -27,8 +27,8 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::{Mutex, Notify};
 
-use super::{Make, Run, Sender, Source};
-use crate::rules::Changes;
+use super::{Make, Measures, Row, Run, Sender, Source};
+use crate::{evidence::Look, plan::Said, rules::Changes};
 use alert::Received;
 use book::Pushed;
 
@@ -100,6 +100,7 @@ struct Live {
     clock: Clock,
     reports: Sender,
     pushed: Pushed,
+    measures: Measures,
 }
 
 #[async_trait]
@@ -117,15 +118,23 @@ impl Source for Push {
         Some(router)
     }
 
+    async fn preview(self: Box<Self>, _at: Timestamp, _look: &Look, state: Vec<Row>) -> Said {
+        let (pushed, changes) = Pushed::restore(self.name.clone(), self.shared.templates.clone(), &state);
+        Said { firing: pushed.firing(), ended: changes.ended }
+    }
+
     async fn run(self: Box<Self>, run: Run) {
-        let Run { clock, stop, reports, state, .. } = run;
+        let Run { clock, stop, reports, state, measures, .. } = run;
         let templates = self.shared.templates.clone();
         let (pushed, mut changes) = Pushed::restore(self.name.clone(), templates, &state);
         changes.firing = pushed.firing();
         if !reports.send(clock.now(), changes).await && stop.is_cancelled() {
             return;
         }
-        *self.shared.live.lock().await = Some(Live { clock: clock.clone(), reports, pushed });
+        *self.shared.live.lock().await = {
+            let clock = clock.clone();
+            Some(Live { clock, reports, pushed, measures })
+        };
         loop {
             let next = {
                 let mut live = self.shared.live.lock().await;
@@ -201,7 +210,7 @@ impl Shared {
             Err(reason) => return answer(StatusCode::BAD_REQUEST, &[reason]),
         };
         let mut live = self.live.lock().await;
-        let Some(Live { clock, reports, pushed }) = live.as_mut() else {
+        let Some(Live { clock, reports, pushed, measures }) = live.as_mut() else {
             return answer(StatusCode::SERVICE_UNAVAILABLE, &["starting; send it again".to_owned()]);
         };
         let now = clock.now();
@@ -209,6 +218,7 @@ impl Shared {
             let reason = "it could not be stored; send it again".to_owned();
             return answer(StatusCode::SERVICE_UNAVAILABLE, &[reason]);
         };
+        measures.succeeded(reports.source(), now);
         drop(live);
         self.changed.notify_one();
         match &*errors {

@@ -19,6 +19,11 @@ impl Sender {
         Self { source, reports }
     }
 
+    /// Whose reports.
+    pub(crate) fn source(&self) -> &Arc<str> {
+        &self.source
+    }
+
     /// Reports, and returns once it is known whether all of it is durable.
     pub(crate) async fn send(&self, at: Timestamp, changes: Changes) -> bool {
         let (committed, answer) = oneshot::channel();

@@ -12,7 +12,7 @@ use basiq_alerter::{
     channels::message::TEMPLATES,
     demand::{Demand, Report},
     evidence::{ExporterConfig, Snapshot},
-    sources::{Row, Sources, SourcesConfig, Wiring},
+    sources::{Measures, Row, Sources, SourcesConfig, Wiring},
 };
 use daemon::{CancellationToken, Clock, Hand, Reload, Timestamp};
 use tokio::{
@@ -98,6 +98,7 @@ impl World {
             reports: sender,
             state: state.collect(),
             evidence: evidence_sender,
+            measures: Measures::new(&prometheus::Registry::new()).unwrap(),
         };
         let running = tokio::spawn(sources.run(wiring));
         Self { hand, reports, evidence, rows, stop, running, push }

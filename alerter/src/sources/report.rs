@@ -1,0 +1,53 @@
+//! What a source that evaluates rules has yet to report.
+
+use daemon::{CancellationToken, Timestamp};
+
+use super::Sender;
+use crate::rules::{Book, Changes};
+
+/// Changes that are not durable yet: they are told again until they are.
+pub(super) struct Pending {
+    changes: Changes,
+    /// The core is told everything that fires after a start, after a reload, and after a report that it could
+    /// not commit.
+    all: bool,
+}
+
+impl Pending {
+    pub(super) fn new(changes: Changes) -> Self {
+        Self { changes, all: true }
+    }
+
+    /// Rules were read again. Annotations may have changed with nothing else.
+    pub(super) fn reloaded(&mut self, changes: Changes) {
+        self.changes.then(changes);
+        self.all = true;
+    }
+
+    /// Adds what an evaluation at `at` changed, and reports. `None` if the daemon stops, else whether all of
+    /// it is durable.
+    pub(super) async fn report(
+        &mut self,
+        at: Timestamp,
+        changes: Changes,
+        book: &Book,
+        reports: &Sender,
+        stop: &CancellationToken,
+    ) -> Option<bool> {
+        self.changes.then(changes);
+        if self.all {
+            self.changes.firing = book.firing();
+        }
+        let committed = tokio::select! {
+            () = stop.cancelled() => return None,
+            committed = reports.send(at, self.changes.clone()) => committed,
+        };
+        self.all = !committed;
+        if committed {
+            self.changes = Changes::default();
+        } else {
+            tracing::warn!(source = %reports.source(), "a report could not be committed; the next one repeats it");
+        }
+        Some(committed)
+    }
+}
