@@ -10,6 +10,6 @@ mod replay;
 mod stage;
 
 pub use preview::{Preview, preview};
-pub use replay::{Replay, replay};
 pub use record::{Played, Record};
+pub use replay::{Replay, replay};
 pub use stage::Stage;

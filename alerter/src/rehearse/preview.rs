@@ -60,7 +60,7 @@ pub async fn preview(
     stage.look(now, said, Arc::new(snapshot));
     let first = stage.record().played().len();
     let held = stage.record().all_held();
-    stage.stand_still(now, after(now, options.within));
+    stage.stand_still(after(now, options.within));
     let record = stage.record();
     let (baseline, open) = stage.open();
     if options.json {
@@ -79,7 +79,9 @@ pub async fn preview(
         text.push_str("the exporter is not warm yet: what needs evidence waits for it\n");
     }
     if fresh {
-        text.push_str("there is no store yet: what fails already would be baseline, shown and without effect\n");
+        text.push_str(
+            "there is no store yet: what fails already would be baseline, shown and without effect\n",
+        );
     }
     for action in [Action::NotifyUser, Action::RefreshConnection, Action::FileTicket] {
         match config.actions.mode(action) {
@@ -89,7 +91,10 @@ pub async fn preview(
             }
         }
     }
-    let _ = writeln!(text, "{fails} connections are shown; {open} incidents open, and {baseline} of the baseline");
+    let _ = writeln!(
+        text,
+        "{fails} connections are shown; {open} incidents open, and {baseline} of the baseline"
+    );
     let _ = writeln!(text, "\nnow: {}", of(first));
     text.push_str(&lines(record, 0, first));
     if held > 0 {

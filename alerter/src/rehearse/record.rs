@@ -121,11 +121,8 @@ impl Record {
         let mut days: BTreeMap<(String, String), Day> = BTreeMap::new();
         for played in &self.played {
             let key = (day(played.at), played.rule.clone());
-            let row = days.entry(key.clone()).or_insert_with(|| Day {
-                day: key.0,
-                rule: key.1,
-                ..Day::default()
-            });
+            let row =
+                days.entry(key.clone()).or_insert_with(|| Day { day: key.0, rule: key.1, ..Day::default() });
             row.count(played);
         }
         for (day, number) in &self.held {

@@ -56,7 +56,9 @@ fn time(text: &str, now: Timestamp) -> Result<Timestamp, Fatal> {
     }
     let ago = duration(text).ok().and_then(|ago| jiff::SignedDuration::try_from(ago).ok());
     ago.and_then(|ago| now.checked_sub(ago).ok()).ok_or_else(|| {
-        Fatal::settings(format!("{text:?} is neither a time like 2026-11-22T00:00:00Z nor a duration like 7d"))
+        Fatal::settings(format!(
+            "{text:?} is neither a time like 2026-11-22T00:00:00Z nor a duration like 7d"
+        ))
     })
 }
 
@@ -87,7 +89,8 @@ pub async fn replay(
     }
     .map_err(Fatal::settings)?;
 
-    let mut stage = Stage::new(settings(config), Saved { born: from, ..Saved::default() }).map_err(Fatal::running)?;
+    let mut stage =
+        Stage::new(settings(config), Saved { born: from, ..Saved::default() }).map_err(Fatal::running)?;
     let mut engine = Engine::new(Book::new("replay".into(), set.clone()));
     let mut all = Looks::default();
     let mut last = None;
@@ -119,7 +122,13 @@ struct Looks {
     failing: usize,
 }
 
-fn answer(options: &Replay, from: Timestamp, to: Timestamp, all: &Looks, stage: &Stage) -> Result<String, Fatal> {
+fn answer(
+    options: &Replay,
+    from: Timestamp,
+    to: Timestamp,
+    all: &Looks,
+    stage: &Stage,
+) -> Result<String, Fatal> {
     let record = stage.record();
     let (baseline, open) = stage.open();
     if options.json {

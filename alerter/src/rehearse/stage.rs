@@ -29,6 +29,8 @@ const JOB: Duration = Duration::from_secs(60);
 pub struct Stage {
     planner: Planner,
     settings: Settings,
+    /// The time of the last step.
+    now: Timestamp,
     snapshot: Arc<Snapshot>,
     /// What waits for its time, by key, and when that is.
     waiting: BTreeMap<String, Effect>,
@@ -49,6 +51,7 @@ impl Stage {
         let mut stage = Self {
             planner,
             settings,
+            now: Timestamp::MIN,
             snapshot: Arc::default(),
             waiting: BTreeMap::new(),
             due: BTreeSet::new(),
@@ -81,9 +84,8 @@ impl Stage {
 
     /// Lets time pass up to `until`, with nothing new seen.
     pub fn pass(&mut self, until: Timestamp) {
-        let mut now = Timestamp::MIN;
         while let Some(next) = self.next().filter(|next| *next < until) {
-            now = next.max(if now == Timestamp::MIN { next } else { after(now, STEP) });
+            let now = next.max(after(self.now, STEP));
             if now >= until {
                 return;
             }
@@ -93,12 +95,11 @@ impl Stage {
 
     /// Lets time pass in which everything stays as it is: what fails goes on failing, and each refresh ends in
     /// another failed job.
-    pub fn stand_still(&mut self, from: Timestamp, until: Timestamp) {
-        let mut now = from;
+    pub fn stand_still(&mut self, until: Timestamp) {
         loop {
             let job = self.jobs.iter().map(|(at, _)| *at).min();
             let Some(next) = [self.next(), job].into_iter().flatten().min() else { return };
-            now = next.max(after(now, STEP));
+            let now = next.max(after(self.now, STEP));
             if now > until {
                 return;
             }
@@ -125,6 +126,7 @@ impl Stage {
     }
 
     fn step(&mut self, now: Timestamp, said: Vec<Said>, snapshot: Option<Arc<Snapshot>>) {
+        self.now = now;
         if let Some(snapshot) = &snapshot {
             self.snapshot = snapshot.clone();
         }

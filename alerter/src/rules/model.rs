@@ -96,9 +96,8 @@ impl RuleSet {
     /// Whether some expression reads what no expression of `other` reads, or farther back.
     pub fn looks_farther_than(&self, other: &Self) -> bool {
         let read = |wanted: &Selector| {
-            let covers = |known: &Selector| {
-                known.matchers == wanted.matchers && known.reach_ms() >= wanted.reach_ms()
-            };
+            let covers =
+                |known: &Selector| known.matchers == wanted.matchers && known.reach_ms() >= wanted.reach_ms();
             other.selectors().any(covers)
         };
         !self.selectors().all(read)

@@ -51,15 +51,15 @@ impl Schedule {
 
     /// Whether the absence of a result at `at` is evidence of an end, for a rule that reads so far back.
     pub fn may_end(&self, at: i64, range_ms: i64) -> bool {
-        self.unbroken.is_some_and(|unbroken| {
-            unbroken.last == at && at.saturating_sub(unbroken.since) >= range_ms
-        })
+        self.unbroken
+            .is_some_and(|unbroken| unbroken.last == at && at.saturating_sub(unbroken.since) >= range_ms)
     }
 
     /// Whether the group of that number is due; if so, it counts as evaluated. `interval` is that of groups
     /// which name none.
     pub fn due(&mut self, number: usize, group: &Group, at: i64, interval: i64) -> bool {
-        let every = group.interval.map_or(interval, |every| i64::try_from(every.as_millis()).unwrap_or(i64::MAX));
+        let every =
+            group.interval.map_or(interval, |every| i64::try_from(every.as_millis()).unwrap_or(i64::MAX));
         let Some(last) = self.evaluated.get_mut(number) else { return false };
         if last.is_some_and(|last| at >= last && ((at - last) as f64) < every as f64 * EARLY) {
             return false;

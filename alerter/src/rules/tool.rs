@@ -1,11 +1,15 @@
 //! `basiq-alerter check rules` and `basiq-alerter test rules`.
 
 use std::{
+    collections::BTreeMap,
     io::{self, Write},
     path::PathBuf,
+    time::Duration,
 };
 
-use super::{Kind, RuleSet, unit};
+use promql::Window;
+
+use super::{Group, Kind, Rule, RuleSet, unit};
 
 /// Checks rule files as they would be loaded: as Prometheus does, and what they ask of the alerter (`templates`
 /// are the message templates that there are). Says what each file holds, or everything that is wrong.
@@ -26,26 +30,12 @@ pub fn check(files: &[PathBuf], templates: &[&str], out: &mut dyn Write) -> io::
                 for warning in &set.warnings {
                     writeln!(out, "  note: {warning}")?;
                 }
-                let (mut alerting, mut recording, mut series) = (0, 0, std::collections::BTreeMap::new());
-                for (_, rule) in set.rules() {
-                    match rule.kind {
-                        Kind::Alerting(_) => alerting += 1,
-                        Kind::Recording(_) => recording += 1,
-                    }
-                    for selector in rule.expr.selectors() {
-                        let name = selector.metric_name().unwrap_or("(series of any name)").to_owned();
-                        let reach = series.entry(name).or_insert(0);
-                        *reach = selector.reach_ms().max(*reach);
-                    }
-                }
+                let recording =
+                    set.rules().filter(|(_, rule)| matches!(rule.kind, Kind::Recording(_))).count();
+                let alerting = set.rules().count() - recording;
                 writeln!(out, "  good: {alerting} alerting, {recording} recording rules")?;
-                for (name, reach) in series {
-                    let kept = std::time::Duration::from_millis(reach.unsigned_abs());
-                    let kept = match reach {
-                        0 => "the newest sample".to_owned(),
-                        _ => format!("the samples of {}", daemon::config::format_duration(kept)),
-                    };
-                    writeln!(out, "  keeps of {name}: {kept}")?;
+                for (group, rule) in set.rules() {
+                    writeln!(out, "  {}: {}", rule.name(), cost(group, rule))?;
                 }
             }
             Err(errors) => {
@@ -57,6 +47,40 @@ pub fn check(files: &[PathBuf], templates: &[&str], out: &mut dyn Write) -> io::
         }
     }
     Ok(!refused)
+}
+
+/// The labels of a series of the exporter, with `job` and `instance`.
+const LABELS: usize = 8;
+/// How often samples come in unless the group says otherwise.
+const INTERVAL: Duration = Duration::from_secs(15);
+/// For how many series the cost is shown.
+const MANY: usize = 100_000;
+
+/// What a rule keeps in the window for its expression, and what that costs for many series.
+fn cost(group: &Group, rule: &Rule) -> String {
+    let mut kept: BTreeMap<&str, i64> = BTreeMap::new();
+    for selector in rule.expr.selectors() {
+        let reach = kept.entry(selector.metric_name().unwrap_or("series of any name")).or_default();
+        *reach = selector.reach_ms().max(*reach);
+    }
+    let interval = group.interval.unwrap_or(INTERVAL).as_millis().max(1);
+    let of = |(name, reach): (&&str, &i64)| {
+        let reach = Duration::from_millis(reach.unsigned_abs());
+        // One before the range, and one at either end of it.
+        let samples = match reach.is_zero() {
+            true => 1,
+            false => usize::try_from(reach.as_millis() / interval).unwrap_or(usize::MAX >> 8) + 2,
+        };
+        let bytes = Window::cost(LABELS, samples);
+        let what = match reach.is_zero() {
+            true => "the newest sample".to_owned(),
+            false => format!("the samples of {}", daemon::config::format_duration(reach)),
+        };
+        let all = bytes.saturating_mul(MANY).div_ceil(1 << 20);
+        format!("keeps {what} of {name}, {bytes} bytes a series, {all} MiB for {MANY}")
+    };
+    let kept: Vec<String> = kept.iter().map(of).collect();
+    if kept.is_empty() { "keeps nothing".to_owned() } else { kept.join("; ") }
 }
 
 /// Runs unit tests of rules, files in promtool's format. `false` if a test failed.

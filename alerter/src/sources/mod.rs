@@ -25,10 +25,10 @@ use serde::Deserialize;
 use tokio::sync::{mpsc, watch};
 
 pub use embedded::EmbeddedConfig;
-pub use measures::Measures;
 pub(crate) use embedded::cycle;
-pub use promql::PromqlConfig;
+pub use measures::Measures;
 pub(crate) use promql::Api;
+pub use promql::PromqlConfig;
 pub use push::PushConfig;
 pub(crate) use send::Sender;
 
@@ -196,7 +196,11 @@ impl Sources {
     }
 
     /// What all sources would report at `at`, and what is known of the world then.
-    pub async fn preview(mut self, at: Timestamp, mut state: HashMap<Arc<str>, Vec<Row>>) -> (Vec<Said>, Snapshot) {
+    pub async fn preview(
+        mut self,
+        at: Timestamp,
+        mut state: HashMap<Arc<str>, Vec<Row>>,
+    ) -> (Vec<Said>, Snapshot) {
         let (look, snapshot) = self.scraper.look(at).await;
         let mut said = Vec::new();
         for source in self.sources {

@@ -289,8 +289,7 @@ impl Evaluation {
     async fn sight(&mut self, source: &Promql, now: i64) -> Sight {
         let asked = source.api.ask(&source.sight, now).await;
         let seen = |answer: &Answer| {
-            answer.complete
-                && matches!(answer.samples.as_slice(), [Sample { value, .. }] if *value == 1.0)
+            answer.complete && matches!(answer.samples.as_slice(), [Sample { value, .. }] if *value == 1.0)
         };
         let clear = asked.as_ref().is_ok_and(seen);
         if let Err(error) = asked {

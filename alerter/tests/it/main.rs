@@ -15,6 +15,8 @@ mod exim;
 mod messages;
 mod month;
 mod page;
+mod promql;
+mod rehearse;
 mod rules;
 mod s3_incidents;
 mod s4_effects;

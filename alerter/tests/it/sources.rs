@@ -21,18 +21,18 @@ use tokio::{
     task::JoinHandle,
 };
 
-const WARM: &str = "basiq_exporter_warm 1\n";
+pub(crate) const WARM: &str = "basiq_exporter_warm 1\n";
 
 /// What an exporter shows; `None` answers 500.
-type Shown = Arc<Mutex<Option<(String, String)>>>;
+pub(crate) type Shown = Arc<Mutex<Option<(String, String)>>>;
 
-fn failing(connection: &str, scenario: &str) -> String {
+pub(crate) fn failing(connection: &str, scenario: &str) -> String {
     format!(
         "basiq_connection_failing_since_timestamp_seconds{{connection_id=\"{connection}\",user_id=\"u1\",institution=\"AU1\",method=\"web\",scenario=\"{scenario}\"}} 1700000000\n"
     )
 }
 
-async fn exporter(shown: Shown) -> String {
+pub(crate) async fn exporter(shown: Shown) -> String {
     let page = move |second: bool| {
         let shown = shown.clone();
         get(move || async move {
@@ -52,7 +52,7 @@ async fn exporter(shown: Shown) -> String {
 }
 
 /// Sources at work, with a store that is a map.
-struct World {
+pub(crate) struct World {
     hand: Hand,
     reports: mpsc::Receiver<Report>,
     evidence: watch::Receiver<Arc<Snapshot>>,
@@ -63,7 +63,7 @@ struct World {
 }
 
 impl World {
-    async fn start(
+    pub(crate) async fn start(
         url: &str,
         sources: &str,
         rows: HashMap<Arc<str>, HashMap<String, Vec<u8>>>,
@@ -105,7 +105,7 @@ impl World {
     }
 
     /// The next report, committed.
-    async fn report(&mut self) -> Report {
+    pub(crate) async fn report(&mut self) -> Report {
         let mut report =
             tokio::time::timeout(Duration::from_secs(20), self.reports.recv()).await.unwrap().unwrap();
         let rows = self.rows.entry(report.source.clone()).or_default();
@@ -119,23 +119,30 @@ impl World {
         report
     }
 
-    async fn tick(&mut self) -> Report {
+    pub(crate) async fn tick(&mut self) -> Report {
         self.hand.advance(Duration::from_secs(15));
         self.report().await
     }
 
-    async fn end(self) -> HashMap<Arc<str>, HashMap<String, Vec<u8>>> {
+    /// A second later, by the clock on the wall as well.
+    pub(crate) async fn second(&mut self) -> Report {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        self.hand.advance(Duration::from_secs(1));
+        self.report().await
+    }
+
+    pub(crate) async fn end(self) -> HashMap<Arc<str>, HashMap<String, Vec<u8>>> {
         self.stop.cancel();
         self.running.await.unwrap();
         self.rows
     }
 }
 
-fn repository(path: &str) -> PathBuf {
+pub(crate) fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 
-fn rules(demands: &[Demand]) -> Vec<&str> {
+pub(crate) fn rules(demands: &[Demand]) -> Vec<&str> {
     let mut rules: Vec<_> = demands.iter().map(|demand| &*demand.rule).collect();
     rules.sort_unstable();
     rules

@@ -69,17 +69,15 @@ impl Api {
             return Err(wrong("url", "takes no password; use username and password_file"));
         }
         url.set_path(&format!("{}/api/v1/", url.path().trim_end_matches('/')));
-        let login = Login::read(
-            key,
-            file,
-            &settings.bearer_token_file,
-            &settings.username,
-            &settings.password_file,
-        )?;
+        let login =
+            Login::read(key, file, &settings.bearer_token_file, &settings.username, &settings.password_file)?;
         let tenant = match &settings.tenant {
             None => None,
             Some(tenant) => Some((
-                settings.tenant_header.parse().map_err(|_| wrong("tenant_header", "is no name of a header"))?,
+                settings
+                    .tenant_header
+                    .parse()
+                    .map_err(|_| wrong("tenant_header", "is no name of a header"))?,
                 tenant.parse().map_err(|_| wrong("tenant", "is no value of a header"))?,
             )),
         };
@@ -138,9 +136,7 @@ impl Api {
             body.extend_from_slice(&chunk);
         }
         // A large answer is work for a processor, not for the tasks that wait on sockets.
-        tokio::task::spawn_blocking(move || read(status, &body))
-            .await
-            .unwrap_or(Err(AskError::Unreadable))
+        tokio::task::spawn_blocking(move || read(status, &body)).await.unwrap_or(Err(AskError::Unreadable))
     }
 }
 
@@ -189,7 +185,11 @@ fn client(
 
 fn said(status: StatusCode, body: &[u8]) -> Result<(Data, bool), AskError> {
     let Ok(said) = serde_json::from_slice::<Said<'_>>(body) else {
-        return Err(if status.is_success() { AskError::Unreadable } else { AskError::Status(status.as_u16()) });
+        return Err(if status.is_success() {
+            AskError::Unreadable
+        } else {
+            AskError::Status(status.as_u16())
+        });
     };
     if said.status != "success" {
         let cut = |text: &str| text.chars().take(MAX_REASON).filter(|c| !c.is_control()).collect();
@@ -345,12 +345,14 @@ mod tests {
 
     #[test]
     fn what_is_no_answer_is_an_error_that_quotes_little() {
-        let refused = of(422, r#"{"status":"error","errorType":"execution","error":"found duplicate series"}"#);
+        let refused =
+            of(422, r#"{"status":"error","errorType":"execution","error":"found duplicate series"}"#);
         assert_eq!(refused.unwrap_err().to_string(), "execution: found duplicate series");
         assert_eq!(of(502, "<html>").unwrap_err(), AskError::Status(502));
         assert_eq!(of(200, "<html>").unwrap_err(), AskError::Unreadable);
         assert_eq!(of(200, r#"{"status":"success"}"#).unwrap_err(), AskError::Unreadable);
-        let matrix = r#"{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[]}]}}"#;
+        let matrix =
+            r#"{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[]}]}}"#;
         assert_eq!(of(200, matrix).unwrap_err(), AskError::OtherResult);
         let histogram = r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"histogram":[1,{"count":"1"}]}]}}"#;
         assert_eq!(of(200, histogram).unwrap_err(), AskError::OtherResult);

@@ -1,4 +1,5 @@
 //! Doubles that other topics talk to.
 
 pub(crate) mod relay;
+pub(crate) mod tls;
 pub(crate) mod web;

@@ -77,6 +77,12 @@ pub struct Window {
     appends: u64,
 }
 
+/// About how many bytes a series takes beside its samples.
+fn per_series(labels: usize) -> usize {
+    let places = size_of::<Option<Stored>>() + size_of::<(u64, u32)>() + 3 * size_of::<u32>();
+    places + labels * size_of::<Label>() + 2 * size_of::<usize>()
+}
+
 impl Window {
     /// A window that keeps what these selectors read, for evaluation at the time of the newest append or later.
     pub fn new<'a>(selectors: impl IntoIterator<Item = &'a Selector>) -> Self {
@@ -236,9 +242,15 @@ impl Window {
 
     /// About how many bytes samples and series take, label texts not counted.
     pub fn bytes(&self) -> usize {
-        let per_series = size_of::<Option<Stored>>() + size_of::<(u64, u32)>() + 3 * size_of::<u32>();
-        let labels = |stored: &Stored| stored.labels.len() * size_of::<Label>() + 2 * size_of::<usize>();
-        self.series.iter().flatten().map(|stored| per_series + labels(stored) + stored.samples.heap()).sum()
+        let of = |stored: &Stored| per_series(stored.labels.len()) + stored.samples.heap();
+        self.series.iter().flatten().map(of).sum()
+    }
+
+    /// About how many bytes a series with so many labels takes at most while so many samples of it are kept,
+    /// label texts not counted.
+    pub fn cost(labels: usize, samples: usize) -> usize {
+        let heap = if samples > 1 { samples.next_power_of_two() * size_of::<Point>() } else { 0 };
+        per_series(labels) + heap
     }
 
     /// Every series with its points in order of time.

@@ -6,3 +6,4 @@ mod dashboards;
 mod real_parts;
 mod refusals;
 mod samples;
+mod sources;
