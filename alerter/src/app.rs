@@ -7,10 +7,13 @@ use std::{
     time::Duration,
 };
 
-use daemon::{Context, Fatal, Secret};
+use daemon::{CancellationToken, Context, Fatal, Secret};
 use exposition::Page;
 use prometheus::Registry;
-use tokio::{net::TcpListener, sync::mpsc, sync::watch};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, oneshot, watch},
+};
 
 use crate::{
     channels::{
@@ -22,15 +25,17 @@ use crate::{
     engine::{Ears, Engine, Parts as EngineParts},
     evidence::Snapshot,
     metrics::Metrics,
-    outbox::{Hands, Outbox, Resolver, Work},
+    outbox::{Domains, Hands, Nudges, Outbox, Resolver, Share, Work},
     page::{self, PageState},
     plan::Settings,
     sources::{Measures, Sources, Wiring},
-    store::{Sqlite, Store},
+    store::{Standing, Store, StoreError},
 };
 
 /// How long, in real time, Basiq may take to say at the start whether it knows the key.
 const GREETING: Duration = Duration::from_secs(5);
+/// How often (real time) what is old is erased.
+const TIDY: Duration = Duration::from_secs(3600);
 
 /// What a run needs beside its configuration.
 pub struct Run {
@@ -52,19 +57,13 @@ pub async fn run(config: Config, run: Run, context: Context) -> Result<(), Fatal
     let address = run.listener.local_addr().map_err(Fatal::running)?;
     run.web.require_authentication(address, &page::PRIVATE)?;
 
-    let store = open_store(&config, file, &clock).await?;
+    let store = config.store.chosen()?.open(file, clock.now()).await?;
     let Built { hands, routes, renderer, client } = build(&config, file, &clock, store.data)?;
     greet(&client).await?;
     let store: Arc<dyn Store> = store.store;
     let salt = store.salt().await.map_err(Fatal::running)?;
     let mut sources = Sources::load(&config.sources, &config.exporters, file, &TEMPLATES)?;
-    let mut kept = HashMap::new();
-    for name in sources.names() {
-        let rows = store.state(&name).await.map_err(Fatal::running)?;
-        let rows = rows.into_iter().filter_map(|row| Some((row.key, row.body?))).collect();
-        kept.insert(name, rows);
-    }
-
+    let tidied = (store.clone(), clock.clone());
     let registry = Registry::new();
     let metrics = Metrics::new(&registry, &config.actions).map_err(Fatal::running)?;
     let measures = Measures::new(&registry).map_err(Fatal::running)?;
@@ -78,6 +77,8 @@ pub async fn run(config: Config, run: Run, context: Context) -> Result<(), Fatal
         .as_ref()
         .and_then(|name| hands.channels.get(name))
         .is_none_or(|channel| channel.needs_address());
+    let (standing_sender, standing) = watch::channel(Standing::default());
+    let (domains, nudges) = (Domains::default(), Nudges::default());
     let resolver = Resolver {
         contacts: hands.contacts.clone(),
         clock: clock.clone(),
@@ -85,6 +86,7 @@ pub async fn run(config: Config, run: Run, context: Context) -> Result<(), Fatal
         needs_address,
         answers: people_sender,
         slots: Resolver::slots(),
+        domains: domains.clone(),
     };
     let work = Work {
         store: store.clone(),
@@ -96,42 +98,68 @@ pub async fn run(config: Config, run: Run, context: Context) -> Result<(), Fatal
         limits: config.limits.clone(),
         pace: config.outbox.clone(),
         salt,
+        domains,
+        standing: standing.clone(),
     };
-    let engine = Engine::start(EngineParts {
+    let outbox = Outbox::new(work, signal_sender);
+    let names = sources.names();
+    let (state_sender, state) = oneshot::channel();
+    let page = PageState {
+        commands: Arc::new(page::ToStore(store.clone())),
+        store: store.clone(),
+        renderer,
+        clock: clock.clone(),
+        environment: config.environment.as_str().into(),
+        actions: config.actions,
+    };
+    let router = router(&mut sources, page, registry, evidence.clone(), &reload);
+    let wiring = Wiring {
+        clock: clock.clone(),
+        stop: stop.clone(),
+        reload,
+        reports: report_sender,
+        state,
+        evidence: evidence_sender,
+        measures,
+    };
+    // A store of its own: this process plans, and its engine delivers. A shared one: it delivers beside others, and
+    // plans once it has the lead.
+    let sharing = CancellationToken::new();
+    let (outbox, signals, share) = if store.replicas().is_some() {
+        let share = Share {
+            store: store.clone(),
+            clock: clock.clone(),
+            outbox,
+            signals,
+            pauses: pauses.clone(),
+            standing: standing_sender,
+            nudges: nudges.clone(),
+        };
+        let (guard, over) = (stop.clone().drop_guard(), sharing.clone());
+        let share = tokio::spawn(async move {
+            let _guard = guard;
+            share.run(over).await
+        });
+        (None, mpsc::channel(1).1, Some(share))
+    } else {
+        standing_sender.send_replace(Standing { leads: true, alive: 1 });
+        (Some(outbox), signals, None)
+    };
+    let parts = EngineParts {
         settings: Settings {
             environment: config.environment.clone(),
             limits: config.limits.clone(),
             actions: config.actions,
             routes,
         },
-        store: store.clone(),
-        clock: clock.clone(),
-        outbox: Outbox::new(work, signal_sender),
+        store,
+        clock,
+        outbox,
+        nudges,
         resolver,
         pauses,
         metrics,
-        ears: Ears { reports, evidence: evidence.clone(), signals, people },
-    })
-    .await
-    .map_err(Fatal::running)?;
-
-    let state = PageState {
-        commands: Arc::new(page::ToStore(store.clone())),
-        store,
-        renderer,
-        clock: clock.clone(),
-        environment: config.environment.as_str().into(),
-        actions: config.actions,
-    };
-    let router = router(&mut sources, state, registry, evidence, &reload);
-    let wiring = Wiring {
-        clock,
-        stop: stop.clone(),
-        reload,
-        reports: report_sender,
-        state: kept,
-        evidence: evidence_sender,
-        measures,
+        ears: Ears { reports, evidence, signals, people },
     };
     // What listens and reports ends first; the engine then lets what is in hand end.
     let serving = web::serve(run.listener, router, run.web, stop.clone());
@@ -141,9 +169,10 @@ pub async fn run(config: Config, run: Run, context: Context) -> Result<(), Fatal
         let (stop, guard) = (stop.clone(), stop.clone().drop_guard());
         async move {
             let _guard = guard;
-            engine.run(stop).await
+            plan(parts, standing, names, state_sender, stop).await
         }
     });
+    let tidying = tokio::spawn(tidy(tidied, stop.clone()));
     let (served, ()) = tokio::join!(
         async {
             let served = serving.await;
@@ -154,8 +183,55 @@ pub async fn run(config: Config, run: Run, context: Context) -> Result<(), Fatal
     );
     stop.cancel();
     let planned = planning.await.map_err(Fatal::running)?;
+    tidying.abort();
+    sharing.cancel();
+    let shared = match share {
+        Some(share) => share.await.map_err(Fatal::running)?,
+        None => Ok(()),
+    };
     served?;
-    planned.map_err(Fatal::running)
+    planned.map_err(Fatal::running)?;
+    shared.map_err(Fatal::running)
+}
+
+/// Waits for the lead, and plans.
+async fn plan(
+    parts: EngineParts,
+    mut standing: watch::Receiver<Standing>,
+    sources: Vec<Arc<str>>,
+    state: oneshot::Sender<HashMap<Arc<str>, Vec<(String, Vec<u8>)>>>,
+    stop: CancellationToken,
+) -> Result<(), StoreError> {
+    tokio::select! {
+        () = stop.cancelled() => return Ok(()),
+        leads = standing.wait_for(|standing| standing.leads) => if leads.is_err() { return Ok(()) },
+    }
+    let mut kept = HashMap::new();
+    for name in sources {
+        let rows = parts.store.state(&name).await?;
+        kept.insert(name, rows.into_iter().filter_map(|row| Some((row.key, row.body?))).collect());
+    }
+    let engine = Engine::start(parts).await?;
+    // Sources that are gone end the daemon.
+    let _ = state.send(kept);
+    engine.run(stop).await
+}
+
+/// Erases what is old, once an hour.
+async fn tidy((store, clock): (Arc<dyn Store>, daemon::Clock), stop: CancellationToken) {
+    loop {
+        match store.tidy(clock.now()).await {
+            Ok(0) => {}
+            Ok(rows) => tracing::info!(rows, "old variables and rows were erased"),
+            Err(error) => {
+                tracing::error!(reason = %error, "old rows could not be erased; trying again in an hour")
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(TIDY) => {}
+        }
+    }
 }
 
 fn router(
@@ -196,12 +272,6 @@ pub fn check(config: &Config, file: Option<&Path>, clock: &daemon::Clock) -> Res
     Ok(())
 }
 
-struct Opened {
-    store: Arc<dyn Store>,
-    /// The folder beside it, for what has no folder of its own.
-    data: PathBuf,
-}
-
 /// The store of the configuration. The tools open it beside a running daemon.
 ///
 /// # Errors
@@ -211,19 +281,7 @@ pub async fn store(
     file: Option<&Path>,
     clock: &daemon::Clock,
 ) -> Result<Arc<dyn Store>, Fatal> {
-    Ok(open_store(config, file, clock).await?.store)
-}
-
-async fn open_store(config: &Config, file: Option<&Path>, clock: &daemon::Clock) -> Result<Opened, Fatal> {
-    let path = daemon::config::relative_to(file, &config.store.sqlite.path);
-    let store = Sqlite::open(&path, clock.now()).await.map_err(|error| {
-        Fatal::settings(format!(
-            "store.sqlite.path: {}: {error}; name a file in a folder that exists and can be written",
-            path.display()
-        ))
-    })?;
-    let data = path.parent().map(Path::to_owned).unwrap_or_default();
-    Ok(Opened { store: Arc::new(store), data })
+    Ok(config.store.chosen()?.open(file, clock.now()).await?.store)
 }
 
 struct Built {

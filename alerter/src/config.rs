@@ -15,6 +15,7 @@ use crate::{
     outbox::Pace,
     plan::Limits,
     sources::SourcesConfig,
+    store::StoreConfig,
 };
 
 /// The whole file. Every section has defaults.
@@ -136,28 +137,6 @@ impl Default for BasiqConfig {
             requests_per_second: 5.0,
             requests_per_day: 200_000,
         }
-    }
-}
-
-/// Which store is used.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct StoreConfig {
-    /// A file of this machine.
-    pub sqlite: SqliteConfig,
-}
-
-/// The SQLite store.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SqliteConfig {
-    /// The database file; its folder must exist.
-    pub path: PathBuf,
-}
-
-impl Default for SqliteConfig {
-    fn default() -> Self {
-        Self { path: "alerter.db".into() }
     }
 }
 

@@ -10,13 +10,15 @@ use crate::{
     demand::Report,
     evidence::Snapshot,
     metrics::Metrics,
-    outbox::{Outbox, Resolver, Signal, after_unknown},
+    outbox::{Nudges, Outbox, Resolver, Signal, after_unknown},
     plan::{Command, Input, Pause, Person, Planner, Said, Saved, Settings},
     store::{Batch, EffectState, Store, StoreError},
 };
 
 /// How often (real time) commands of the tools are looked for.
 const COMMANDS: Duration = Duration::from_millis(500);
+/// How often (real time) what other replicas report is looked for.
+const REPORTS: Duration = Duration::from_millis(100);
 /// How often (real time) the metrics are brought up to date.
 const METRICS: Duration = Duration::from_secs(5);
 /// Between two tries of a commit that the store refused (real time).
@@ -44,6 +46,9 @@ pub struct Engine {
     store: Arc<dyn Store>,
     clock: Clock,
     outbox: Option<Outbox>,
+    nudges: Nudges,
+    /// The last report of a replica that was taken in.
+    last_heard: i64,
     resolver: Resolver,
     pauses: watch::Sender<Arc<Vec<Pause>>>,
     metrics: Metrics,
@@ -58,8 +63,10 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// Where "now" comes from.
     pub clock: Clock,
-    /// Who delivers.
-    pub outbox: Outbox,
+    /// Who delivers; `None` where replicas claim what is due from the store.
+    pub outbox: Option<Outbox>,
+    /// How replicas of this process and the engine wake each other.
+    pub nudges: Nudges,
     /// Who finds persons.
     pub resolver: Resolver,
     /// Where lines read what is paused.
@@ -76,6 +83,7 @@ struct Heard {
     state: Vec<(Arc<str>, Vec<crate::demand::StateRow>)>,
     committed: Vec<tokio::sync::oneshot::Sender<()>>,
     obeyed: Vec<i64>,
+    heard: Vec<i64>,
 }
 
 impl Engine {
@@ -85,7 +93,7 @@ impl Engine {
     /// # Errors
     /// The store cannot be read or written, or holds what this version cannot read.
     pub async fn start(parts: Parts) -> Result<Self, StoreError> {
-        let Parts { settings, store, clock, mut outbox, resolver, pauses, metrics, ears } = parts;
+        let Parts { settings, store, clock, mut outbox, nudges, resolver, pauses, metrics, ears } = parts;
         let now = clock.now();
         let mut saved: Saved = store.load(now).await?;
         let mut batch = Batch { at: now, ..Batch::default() };
@@ -101,17 +109,24 @@ impl Engine {
         let planner =
             Planner::load(settings, saved).map_err(|why| StoreError::Unreadable { table: "planner", why })?;
         pauses.send_replace(Arc::new(planner.pauses().iter().cloned().collect()));
-        outbox.submit(effects);
-        Ok(Self { planner, store, clock, outbox: Some(outbox), resolver, pauses, metrics, ears })
+        if let Some(outbox) = &mut outbox {
+            outbox.submit(effects);
+        }
+        metrics.leads();
+        let last_heard = 0;
+        Ok(Self { planner, store, clock, outbox, nudges, last_heard, resolver, pauses, metrics, ears })
     }
 
     /// Plans until asked to stop; then lets what is in hand end, and keeps what became of it.
     ///
     /// # Errors
-    /// None yet: a store that refuses is asked again until it takes what was decided.
+    /// [`StoreError::Deposed`]: another replica plans now. Any other store that refuses is asked again until it
+    /// takes what was decided.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), StoreError> {
         let mut commands = tokio::time::interval(COMMANDS);
         let mut metrics = tokio::time::interval(METRICS);
+        let (mut reports, shared) = (tokio::time::interval(REPORTS), self.store.replicas().is_some());
+        let nudges = self.nudges.clone();
         for (action, open) in self.planner.going_live() {
             tracing::warn!(
                 action = action.as_str(),
@@ -120,7 +135,7 @@ impl Engine {
             );
         }
         // What was due while nobody planned.
-        self.step(Heard::default()).await;
+        self.step(Heard::default()).await?;
         while !stop.is_cancelled() {
             let mut heard = Heard::default();
             let (clock, due) = (self.clock.clone(), self.planner.next_due());
@@ -131,6 +146,8 @@ impl Engine {
                 Some(signal) = self.ears.signals.recv() => heard.signal(signal),
                 Some(person) = self.ears.people.recv() => heard.input.people.push(person),
                 _ = commands.tick() => self.commands(&mut heard).await,
+                _ = reports.tick(), if shared => {}
+                () = nudges.reported.notified() => {}
                 _ = metrics.tick() => {
                     self.show().await;
                     continue;
@@ -138,10 +155,10 @@ impl Engine {
                 () = async move { if let Some(at) = due { clock.sleep_until(at).await } }, if due.is_some() => {}
             }
             self.gather(&mut heard);
-            self.step(heard).await;
+            self.hear(&mut heard).await;
+            self.step(heard).await?;
         }
-        self.finish().await;
-        Ok(())
+        self.finish().await
     }
 
     /// Everything else that is there already, up to a bound.
@@ -185,15 +202,30 @@ impl Engine {
         }
     }
 
-    async fn step(&mut self, heard: Heard) {
+    /// What replicas have written down.
+    async fn hear(&mut self, heard: &mut Heard) {
+        let Some(replicas) = self.store.replicas() else { return };
+        match replicas.reported(self.last_heard).await {
+            Ok(reported) => {
+                for (id, signal) in reported {
+                    self.last_heard = self.last_heard.max(id);
+                    heard.heard.push(id);
+                    heard.signal(signal);
+                }
+            }
+            Err(error) => tracing::error!(reason = %error, "reports of replicas could not be read"),
+        }
+    }
+
+    async fn step(&mut self, heard: Heard) -> Result<(), StoreError> {
         let (began, now) = (std::time::Instant::now(), self.clock.now());
-        let Heard { input, state, committed, obeyed } = heard;
+        let Heard { input, state, committed, obeyed, heard } = heard;
         let commanded = !input.commands.is_empty();
         let changes = self.planner.step(now, input);
         let unresolved = changes.unresolved.clone();
-        let batch = Batch { changes, state, obeyed, at: now };
-        if !batch.changes.is_empty() || !batch.state.is_empty() || !batch.obeyed.is_empty() {
-            self.commit(&batch).await;
+        let batch = Batch { changes, state, obeyed, heard, at: now };
+        if !batch.is_empty() {
+            self.commit(&batch).await?;
             let (pauses, holds) = (self.planner.pauses().len(), self.planner.holds().count());
             self.metrics.stepped(&batch.changes, began.elapsed(), pauses, holds);
         }
@@ -206,20 +238,27 @@ impl Engine {
         }
         if let Some(outbox) = &mut self.outbox {
             outbox.submit(batch.changes.effects);
+        } else if !batch.changes.effects.is_empty() {
+            self.nudges.planned.notify_one();
         }
         for user in unresolved {
             self.resolver.ask(user);
         }
+        Ok(())
     }
 
     /// What was decided must be kept before anything else happens: the planner is ahead of the store until
     /// it is.
-    async fn commit(&self, batch: &Batch) {
+    async fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
         while let Err(error) = self.store.commit(batch).await {
+            if matches!(error, StoreError::Deposed) {
+                return Err(error);
+            }
             self.metrics.commit_failed();
             tracing::error!(reason = %error, "the store refused a commit; nothing goes on until it takes it");
             tokio::time::sleep(AGAIN).await;
         }
+        Ok(())
     }
 
     async fn show(&self) {
@@ -231,8 +270,8 @@ impl Engine {
         }
     }
 
-    async fn finish(&mut self) {
-        let Some(outbox) = self.outbox.take() else { return };
+    async fn finish(&mut self) -> Result<(), StoreError> {
+        let Some(outbox) = self.outbox.take() else { return Ok(()) };
         let stopped = outbox.stop(PATIENCE);
         tokio::pin!(stopped);
         loop {
@@ -247,9 +286,9 @@ impl Engine {
             while let Ok(signal) = self.ears.signals.try_recv() {
                 heard.signal(signal);
             }
-            self.step(heard).await;
+            self.step(heard).await?;
             if ended {
-                return;
+                return Ok(());
             }
         }
     }

@@ -18,6 +18,7 @@ pub struct Metrics {
     holds: IntGauge,
     step_seconds: Histogram,
     commit_errors: prometheus::IntCounter,
+    leader: IntGauge,
 }
 
 impl Metrics {
@@ -73,14 +74,13 @@ impl Metrics {
                 "store_commit_errors_total",
                 "Commits that the store refused; each is tried again until it is taken.",
             ))?,
+            leader: IntGauge::with_opts(name("leader", "Whether this process plans."))?,
         };
         let dry_run = IntGaugeVec::new(name("dry_run", "Whether the action is in dry run."), &["action"])?;
         for action in [Action::NotifyUser, Action::RefreshConnection, Action::FileTicket] {
             let dry = actions.mode(action) == crate::config::Mode::DryRun;
             dry_run.with_label_values(&[action.as_str()]).set(i64::from(dry));
         }
-        let leader = IntGauge::with_opts(name("leader", "Whether this process plans."))?;
-        leader.set(1);
         let build = IntGaugeVec::new(name("build_info", "The build; always 1."), &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let all: Vec<Box<dyn prometheus::core::Collector>> = vec![
@@ -95,7 +95,7 @@ impl Metrics {
             Box::new(metrics.step_seconds.clone()),
             Box::new(metrics.commit_errors.clone()),
             Box::new(dry_run),
-            Box::new(leader),
+            Box::new(metrics.leader.clone()),
             Box::new(build),
         ];
         for collector in all {
@@ -117,6 +117,11 @@ impl Metrics {
                 self.delivery_delay.observe(delay.as_secs_f64());
             }
         }
+    }
+
+    /// This process plans from now on.
+    pub(crate) fn leads(&self) {
+        self.leader.set(1);
     }
 
     /// The store refused a commit.

@@ -231,20 +231,12 @@ pub async fn run(tool: Tool, config: &Config, file: Option<&Path>, clock: &Clock
         Tool::Replay(options) => return print(&replay(options, config, file, clock).await?),
         _ => {}
     }
-    let path = daemon::config::relative_to(file, &config.store.sqlite.path);
-    if !path.exists() {
-        return Err(no_store(&path));
+    if let Some(why) = config.store.chosen()?.absent(file) {
+        return Err(Fatal::settings(why));
     }
     let store = app::store(config, file, clock).await?;
     let text = answer(tool, &*store, clock).await?;
     print(&text)
-}
-
-fn no_store(path: &Path) -> Fatal {
-    Fatal::settings(format!(
-        "store.sqlite.path: {}: no such file; name the configuration of the alerter with --config.file",
-        path.display()
-    ))
 }
 
 async fn answer(tool: Tool, store: &dyn Store, clock: &Clock) -> Result<String, Fatal> {

@@ -94,6 +94,7 @@ async fn deliver(work: &Work, channel: &str, message: &UserMessage, live: bool) 
     if contact.address.is_none() && hands.needs_address() {
         return (unreachable("the user has no address"), None);
     }
+    work.domains.learn(&message.user, &contact);
     let person = super::person(&work.salt, &contact);
     if let Some(person) = &person {
         match work.store.suppressed(person).await {

@@ -1,12 +1,19 @@
 //! The line of one channel: what waits for it, what is in hand, and when the next may begin.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use daemon::Timestamp;
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{
+    sync::mpsc,
+    task::{Id, JoinError, JoinSet},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -14,12 +21,13 @@ use super::{
     attempt::{Done, attempt},
     circuit::Circuit,
     policy,
+    queue::{Queue, Ticket},
     rate::Bucket,
     verify,
 };
 use crate::{
     plan::{Outcome, after, share, since},
-    store::{Effect, EffectState, Payload},
+    store::{Effect, EffectState, Payload, Replicas},
 };
 
 /// How soon one is looked at again that waits for evidence or for the end of a pause.
@@ -29,29 +37,42 @@ pub(super) struct Line {
     name: String,
     work: Work,
     signals: mpsc::Sender<Signal>,
-    waiting: BTreeMap<(Timestamp, String), Effect>,
-    times: HashMap<String, Timestamp>,
-    in_hand: HashSet<String>,
+    waiting: Queue,
+    in_hand: HashMap<Id, (Effect, Ticket)>,
     circuit: Circuit,
     bucket: Bucket,
     /// Since when no evidence could be had, if it could not.
     blind: Option<Timestamp>,
+    room: Arc<AtomicU32>,
 }
 
 impl Line {
-    pub(super) fn new(name: String, work: Work, signals: mpsc::Sender<Signal>) -> Self {
+    pub(super) fn new(name: String, work: Work, signals: mpsc::Sender<Signal>, room: Arc<AtomicU32>) -> Self {
         let bucket = Bucket::new(work.pace.rate, work.pace.burst, Instant::now());
         Self {
             name,
+            waiting: Queue::new(work.pace.concurrency),
             work,
             signals,
-            waiting: BTreeMap::new(),
-            times: HashMap::new(),
-            in_hand: HashSet::new(),
+            in_hand: HashMap::new(),
             circuit: Circuit::default(),
             bucket,
             blind: None,
+            room,
         }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn signals(&self) -> mpsc::Sender<Signal> {
+        self.signals.clone()
+    }
+
+    /// Whether others may do what this line does not.
+    fn shared(&self) -> Option<&dyn Replicas> {
+        self.work.store.replicas()
     }
 
     pub(super) async fn run(
@@ -61,8 +82,16 @@ impl Line {
     ) {
         let mut running: JoinSet<Done> = JoinSet::new();
         while !stop.is_cancelled() {
+            // All that has ended and all that has come goes into one look, and so into one mark in the store.
+            while let Some(done) = running.try_join_next_with_id() {
+                self.finish(done).await;
+            }
+            while let Ok(effects) = orders.try_recv() {
+                effects.into_iter().for_each(|effect| self.take(effect));
+            }
             let pause = self.begin(&mut running).await;
             let next = self.next(running.len());
+            self.offer(running.len());
             let clock = self.work.clock.clone();
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -70,54 +99,67 @@ impl Line {
                     Some(effects) => effects.into_iter().for_each(|effect| self.take(effect)),
                     None => break,
                 },
-                Some(done) = running.join_next() => self.finish(done).await,
+                Some(done) = running.join_next_with_id() => self.finish(done).await,
                 () = async { tokio::time::sleep(pause.unwrap_or_default()).await }, if pause.is_some() => {}
                 () = async { if let Some(at) = next { clock.sleep_until(at).await } }, if pause.is_none() && next.is_some() => {}
             }
         }
-        while let Some(done) = running.join_next().await {
+        while let Some(done) = running.join_next_with_id().await {
             self.finish(done).await;
         }
     }
 
     fn take(&mut self, effect: Effect) {
-        if let Some(time) = self.times.remove(&effect.key) {
-            self.waiting.remove(&(time, effect.key.clone()));
-        }
+        self.waiting.remove(&effect.key);
         let waits =
             matches!(effect.state, EffectState::Planned | EffectState::Deferred | EffectState::Unknown);
-        if waits && !self.in_hand.contains(&effect.key) {
-            self.wait(effect);
+        if waits && !self.in_hand.values().any(|(known, _)| known.key == effect.key) {
+            self.waiting.put(effect);
         }
-    }
-
-    fn wait(&mut self, effect: Effect) {
-        self.times.insert(effect.key.clone(), effect.next_attempt);
-        self.waiting.insert((effect.next_attempt, effect.key.clone()), effect);
     }
 
     /// When something may begin, if nothing else happens before.
     fn next(&self, running: usize) -> Option<Timestamp> {
-        let (first, _) = self.waiting.first_key_value()?;
         // While all hands are full, or a probe of an open circuit runs, the end of an attempt wakes the line.
-        let free = running < self.work.pace.concurrency && self.circuit.allows(Timestamp::MAX, running);
-        free.then(|| self.circuit.until().map_or(first.0, |until| until.max(first.0)))
+        if running >= self.work.pace.concurrency || !self.circuit.allows(Timestamp::MAX, running) {
+            return None;
+        }
+        let now = self.work.clock.now();
+        match (self.waiting.first_later(), self.circuit.until().filter(|until| *until > now)) {
+            (Some(first), Some(until)) => Some(until.max(first)),
+            // Then a probe may be claimed.
+            (None, Some(until)) => Some(until),
+            (first, None) => first,
+        }
+    }
+
+    /// Says how much this line would take up from a store that is shared.
+    fn offer(&self, running: usize) {
+        let now = self.work.clock.now();
+        let held = u32::try_from(self.waiting.len() + running).unwrap_or(u32::MAX);
+        let room = match self.circuit.until() {
+            None => self.work.reach().saturating_sub(held),
+            Some(until) if until <= now => 1_u32.saturating_sub(held),
+            Some(_) => 0,
+        };
+        self.room.store(room, Ordering::Relaxed);
     }
 
     /// Begins what is due and may begin. Gives the real time to wait where the rate is used up.
     async fn begin(&mut self, running: &mut JoinSet<Done>) -> Option<Duration> {
         let now = self.work.clock.now();
         let snapshot = self.work.evidence.borrow().clone();
-        self.mind_evidence(snapshot.as_of, now);
-        let mut chosen: Vec<(Effect, Vec<String>)> = Vec::new();
-        let mut pause = None;
-        while running.len() + chosen.len() < self.work.pace.concurrency {
-            let due = self.waiting.first_key_value().is_some_and(|((at, _), _)| *at <= now);
-            if !due || !self.circuit.allows(now, running.len() + chosen.len()) {
-                break;
-            }
-            let Some(((_, key), effect)) = self.waiting.pop_first() else { break };
-            self.times.remove(&key);
+        self.mind_evidence(snapshot.as_of, now).await;
+        let domains = self.work.domains.clone();
+        self.waiting.ripen(now, |effect| match &effect.payload {
+            Payload::Message(message) => domains.of(&message.user),
+            _ => 0,
+        });
+        let (alive, mut chosen, mut pause) = (self.work.alive(), Vec::new(), None);
+        while running.len() + chosen.len() < self.work.pace.concurrency
+            && self.circuit.allows(now, running.len() + chosen.len())
+        {
+            let Some((effect, domain)) = self.waiting.pop() else { break };
             if effect.expires <= now {
                 let expired = policy::end(effect, EffectState::Expired, "its lifetime is over".to_owned());
                 self.report(expired, now).await;
@@ -132,11 +174,14 @@ impl Line {
                     self.report(policy::end(effect, EffectState::Obsolete, why), now).await;
                 }
                 Verdict::Wait(why) => self.put_off(effect, why, now).await,
-                Verdict::Go(incidents) => match self.bucket.take(Instant::now()) {
-                    Ok(()) => chosen.push((effect, incidents)),
+                Verdict::Go(incidents) => match self.bucket.take(Instant::now(), alive) {
+                    Ok(()) => {
+                        let ticket = self.waiting.begins(&effect, domain);
+                        chosen.push((effect, incidents, ticket));
+                    }
                     Err(wait) => {
                         pause = Some(wait);
-                        self.wait(effect);
+                        self.waiting.put(effect);
                         break;
                     }
                 },
@@ -147,14 +192,14 @@ impl Line {
     }
 
     /// After a time without evidence, what became due in it restarts spread out.
-    fn mind_evidence(&mut self, as_of: Option<Timestamp>, now: Timestamp) {
+    async fn mind_evidence(&mut self, as_of: Option<Timestamp>, now: Timestamp) {
         let fresh = as_of.is_some_and(|as_of| since(now, as_of) <= self.work.limits.evidence_age);
         match self.blind {
             None if !fresh => self.blind = Some(now),
             Some(began) if fresh => {
                 self.blind = None;
                 if since(now, began) > self.work.limits.evidence_age {
-                    self.spread(now);
+                    self.spread(now).await;
                 }
             }
             _ => {}
@@ -162,67 +207,83 @@ impl Line {
     }
 
     /// Spreads what is due over half an hour, unless it is no more than goes at once anyway.
-    fn spread(&mut self, now: Timestamp) {
-        let due: Vec<(Timestamp, String)> =
-            self.waiting.keys().take_while(|(at, _)| *at <= now).cloned().collect();
-        if due.len() as f64 <= self.work.pace.burst {
+    async fn spread(&mut self, now: Timestamp) {
+        if let Some(replicas) = self.shared() {
+            let (over, least) = (self.work.limits.catch_up_spread, self.work.pace.burst as u32);
+            if let Err(error) = replicas.spread(&self.name, now, over, least).await {
+                tracing::error!(reason = %error, channel = self.name, "what is due could not be spread out");
+            }
             return;
         }
-        for place in due {
-            if let Some(mut effect) = self.waiting.remove(&place) {
+        self.waiting.ripen(now, |_| 0);
+        let due = self.waiting.take_due();
+        let many = due.len() as f64 > self.work.pace.burst;
+        for mut effect in due {
+            if many {
                 let later = self.work.limits.catch_up_spread.mul_f64(share(&effect.key));
                 effect.next_attempt = after(now, later).min(effect.expires);
-                self.wait(effect);
             }
+            self.waiting.put(effect);
         }
     }
 
     /// Marks what was chosen, and hands over what may still be attempted.
-    async fn hand_over(&mut self, chosen: Vec<(Effect, Vec<String>)>, running: &mut JoinSet<Done>) {
+    async fn hand_over(&mut self, chosen: Vec<(Effect, Vec<String>, Ticket)>, running: &mut JoinSet<Done>) {
         if chosen.is_empty() {
             return;
         }
-        let keys: Vec<String> = chosen.iter().map(|(effect, _)| effect.key.clone()).collect();
-        match self.work.store.attempting(&keys).await {
-            Ok(marked) => {
-                let marked: HashSet<String> = marked.into_iter().collect();
-                for (mut effect, incidents) in
-                    chosen.into_iter().filter(|(effect, _)| marked.contains(&effect.key))
-                {
+        let keys: Vec<String> = chosen.iter().map(|(effect, ..)| effect.key.clone()).collect();
+        let marked = self.work.store.attempting(&keys).await;
+        let later = after(self.work.clock.now(), LOOK_AGAIN);
+        if let Err(error) = &marked {
+            tracing::error!(reason = %error, "effects wait: they could not be marked as attempted");
+        }
+        let marked: Option<HashSet<String>> = marked.ok().map(|keys| keys.into_iter().collect());
+        for (mut effect, incidents, ticket) in chosen {
+            match &marked {
+                Some(marked) if marked.contains(&effect.key) => {
                     effect.marks += 1;
-                    self.in_hand.insert(effect.key.clone());
-                    running.spawn(attempt(self.work.clone(), effect, incidents, rand::random()));
+                    let (work, jitter) = (self.work.clone(), rand::random());
+                    let task = running.spawn(attempt(work, effect.clone(), incidents, jitter));
+                    self.in_hand.insert(task.id(), (effect, ticket));
                 }
-            }
-            Err(error) => {
-                tracing::error!(reason = %error, "effects wait: they could not be marked as attempted");
-                let at = after(self.work.clock.now(), LOOK_AGAIN);
-                for (mut effect, _) in chosen {
-                    effect.next_attempt = at;
-                    self.wait(effect);
+                // It was withdrawn, or is another replica's.
+                Some(_) => self.waiting.ends(ticket),
+                None => {
+                    self.waiting.ends(ticket);
+                    effect.next_attempt = later;
+                    self.waiting.put(effect);
                 }
             }
         }
     }
 
-    async fn finish(&mut self, done: Result<Done, tokio::task::JoinError>) {
-        let Done { outcome, suppress, fault } = match done {
-            Ok(done) => done,
+    async fn finish(&mut self, done: Result<(Id, Done), JoinError>) {
+        let now = self.work.clock.now();
+        let id = done.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        let Some((effect, ticket)) = self.in_hand.remove(&id) else { return };
+        self.waiting.ends(ticket);
+        let Done { mut outcome, suppress, fault } = match done {
+            Ok((_, done)) => done,
             Err(error) => {
-                // The mark stays in the store: it is `unknown` at the next start.
                 tracing::error!(reason = %error, channel = self.name, "an attempt ended by a fault of this program");
-                return;
+                let mut effect = effect;
+                effect.unknowns += 1;
+                let why = "the attempt ended by a fault of the alerter".to_owned();
+                let effect = policy::after_unknown(effect, why, now, true);
+                let outcome = Outcome { effect, spoke_of: Vec::new(), refreshed: None, failed_before: None };
+                Done { outcome, suppress: None, fault: None }
             }
         };
-        let now = self.work.clock.now();
-        self.in_hand.remove(&outcome.effect.key);
         let news = match &fault {
             Some(why) if self.circuit.fault(now) => Some(Some(why.clone())),
             None if outcome.effect.state == EffectState::Delivered && self.circuit.well() => Some(None),
             _ => None,
         };
-        if news == Some(None) {
-            self.spread(now);
+        match &news {
+            Some(None) => self.spread(now).await,
+            Some(Some(_)) => self.hand_back(now).await,
+            None => {}
         }
         if let Some(open) = news {
             tracing::warn!(channel = self.name, reason = open.as_deref().unwrap_or("works again"), "circuit");
@@ -231,14 +292,33 @@ impl Line {
         if let Some(suppress) = suppress {
             let _ = self.signals.send(suppress).await;
         }
-        let mut outcome = outcome;
         if let (Some(until), true) = (self.circuit.until(), fault.is_some()) {
-            outcome.effect.next_attempt = until;
+            // Another replica may reach the channel; alone, this one waits for its own probe.
+            let alone = self.work.alive() == 1;
+            outcome.effect.next_attempt = if alone { until } else { after(now, LOOK_AGAIN) };
         }
-        if !outcome.effect.state.is_final() && outcome.effect.state != EffectState::Held {
-            self.wait(outcome.effect.clone());
+        let again = !outcome.effect.state.is_final() && outcome.effect.state != EffectState::Held;
+        if again && self.shared().is_none() {
+            self.waiting.put(outcome.effect.clone());
         }
         let _ = self.signals.send(Signal::Outcome(Box::new(outcome))).await;
+    }
+
+    /// What this replica cannot deliver for now, others may.
+    async fn hand_back(&mut self, now: Timestamp) {
+        if self.shared().is_none() {
+            return;
+        }
+        let keys: Vec<String> = self.waiting.take_all().into_iter().map(|effect| effect.key).collect();
+        self.let_go(&keys, now).await;
+    }
+
+    async fn let_go(&self, keys: &[String], at: Timestamp) {
+        let Some(replicas) = self.shared() else { return };
+        if let Err(error) = replicas.put_back(keys, at).await {
+            // They stay this replica's until it ends: then they are free.
+            tracing::error!(reason = %error, channel = self.name, "claims could not be handed back");
+        }
     }
 
     fn paused(&self, effect: &Effect) -> bool {
@@ -263,7 +343,11 @@ impl Line {
         let news = effect.state == EffectState::Planned;
         let at = after(now, LOOK_AGAIN).min(effect.expires);
         let effect = policy::defer(effect, at, why);
-        self.wait(effect.clone());
+        if self.shared().is_some() {
+            self.let_go(std::slice::from_ref(&effect.key), at).await;
+        } else {
+            self.waiting.put(effect.clone());
+        }
         if news {
             self.report(effect, now).await;
         }

@@ -3,21 +3,35 @@
 //! Each channel, desk and operators' channel has a line of its own, so that one that is slow or broken
 //! holds up no other. A line takes what is due, asks the evidence, marks it in the store as being
 //! attempted, hands it over, and reports what became of it; the planner's next commit keeps that.
+//!
+//! Where several alerters share a store, each has lines of its own: [`Share`] claims for them what is due.
 
 mod attempt;
 mod circuit;
+mod domains;
 mod line;
 mod people;
 mod policy;
+mod queue;
 mod rate;
+mod share;
 mod verify;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use daemon::{Clock, Secret};
+pub use domains::Domains;
 pub use people::{Resolver, person};
 pub use policy::{Told, after_unknown};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+pub use share::{Nudges, Share};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -31,7 +45,7 @@ use crate::{
     evidence::Snapshot,
     plan::{Limits, Outcome, Pause},
     refresh::{CaseFacts, Refresher},
-    store::{Effect, Store},
+    store::{Effect, Standing, Store},
 };
 
 /// How fast lines work.
@@ -90,10 +104,29 @@ pub struct Work {
     pub pace: Pace,
     /// What addresses are hashed with.
     pub salt: Secret,
+    /// Which users share a mail domain.
+    pub domains: Domains,
+    /// Among how many replicas the rates are shared.
+    pub standing: watch::Receiver<Standing>,
+}
+
+impl Work {
+    /// How many replicas share the rates.
+    fn alive(&self) -> u32 {
+        self.standing.borrow().alive.max(1)
+    }
+
+    /// How many effects one line of this replica takes up at a time: what it does in a second.
+    fn reach(&self) -> u32 {
+        let second = self.pace.rate / f64::from(self.alive());
+        (second.clamp(0.0, 400.0).ceil() as u32)
+            + u32::try_from(self.pace.concurrency.min(100)).unwrap_or(100)
+    }
 }
 
 /// What lines report.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
 pub enum Signal {
     /// What became of an effect.
     Outcome(Box<Outcome>),
@@ -115,11 +148,18 @@ pub enum Signal {
 
 /// The lines of all channels.
 pub struct Outbox {
-    lines: HashMap<String, mpsc::UnboundedSender<Vec<Effect>>>,
+    lines: HashMap<String, Handle>,
     tasks: JoinSet<()>,
     work: Work,
     signals: mpsc::Sender<Signal>,
     stop: CancellationToken,
+}
+
+/// A running line.
+struct Handle {
+    orders: mpsc::UnboundedSender<Vec<Effect>>,
+    /// How many effects it would take up from a store that is shared.
+    room: Arc<AtomicU32>,
 }
 
 impl Outbox {
@@ -137,25 +177,41 @@ impl Outbox {
         }
         for (name, effects) in by_line {
             let line = self.lines.entry(name.clone()).or_insert_with(|| {
-                let (sender, receiver) = mpsc::unbounded_channel();
-                let line = line::Line::new(name, self.work.clone(), self.signals.clone());
-                self.tasks.spawn(line.run(receiver, self.stop.clone()));
-                sender
+                let (orders, receiver) = mpsc::unbounded_channel();
+                let room = Arc::new(AtomicU32::new(0));
+                let line = line::Line::new(name, self.work.clone(), self.signals.clone(), room.clone());
+                self.tasks.spawn(watch(line, receiver, self.stop.clone()));
+                Handle { orders, room }
             });
             // A line ends only when the outbox does.
-            let _ = line.send(effects);
+            let _ = line.orders.send(effects);
         }
+    }
+
+    /// How many effects the line of this channel would take up now.
+    fn room(&self, channel: &str) -> u32 {
+        self.lines.get(channel).map_or_else(|| self.work.reach(), |line| line.room.swap(0, Ordering::Relaxed))
     }
 
     /// Begins nothing more, and waits until what is in hand has ended or `patience` (real time) is over.
     /// What has no outcome by then is `unknown` at the next start.
     pub async fn stop(mut self, patience: Duration) {
         self.stop.cancel();
-        drop(self.lines);
+        self.lines.clear();
         let all = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(patience, all).await.is_err() {
             tracing::warn!("some attempts had no outcome in time; they are looked after at the next start");
             self.tasks.abort_all();
         }
+    }
+}
+
+/// Runs a line. One that ends by a fault of this program is not silent: its channel counts as at fault.
+async fn watch(line: line::Line, orders: mpsc::UnboundedReceiver<Vec<Effect>>, stop: CancellationToken) {
+    let (name, signals) = (line.name().to_owned(), line.signals());
+    if let Err(error) = tokio::spawn(line.run(orders, stop)).await {
+        tracing::error!(channel = name, reason = %error, "a line of the outbox ended by a fault of this program");
+        let open = Some("the line ended by a fault of this program; restart the alerter".to_owned());
+        let _ = signals.send(Signal::Circuit { channel: name, open }).await;
     }
 }

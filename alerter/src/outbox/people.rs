@@ -7,6 +7,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use tokio::sync::{Semaphore, mpsc};
 
+use super::Domains;
 use crate::{
     channels::{Contact, Contacts, DeliveryError},
     plan::Person,
@@ -49,6 +50,8 @@ pub struct Resolver {
     pub answers: mpsc::Sender<(String, Person)>,
     /// Bounds the look-ups.
     pub slots: Arc<Semaphore>,
+    /// Remembers who shares a mail domain.
+    pub domains: Domains,
 }
 
 impl Resolver {
@@ -66,7 +69,10 @@ impl Resolver {
                 let answer = resolver.contacts.resolve(&user).await;
                 drop(slot);
                 let found = match answer {
-                    Ok(Some(contact)) => resolver.name(&user, &contact),
+                    Ok(Some(contact)) => {
+                        resolver.domains.learn(&user, &contact);
+                        resolver.name(&user, &contact)
+                    }
                     Ok(None) | Err(DeliveryError::Permanent { .. } | DeliveryError::Unreachable { .. }) => {
                         Person::Nobody
                     }

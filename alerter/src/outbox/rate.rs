@@ -15,16 +15,17 @@ impl Bucket {
         Self { rate: rate.max(0.001), burst: burst.max(1.0), tokens: burst.max(1.0), filled: now }
     }
 
-    /// Takes a token, or says how long there is none.
-    pub(super) fn take(&mut self, now: Instant) -> Result<(), Duration> {
+    /// Takes a token, or says how long there is none, where the rate is shared by so many.
+    pub(super) fn take(&mut self, now: Instant, sharers: u32) -> Result<(), Duration> {
         let passed = now.saturating_duration_since(self.filled).as_secs_f64();
-        self.tokens = (self.tokens + passed * self.rate).min(self.burst);
+        let (rate, burst) = (self.rate / f64::from(sharers), (self.burst / f64::from(sharers)).max(1.0));
+        self.tokens = (self.tokens + passed * rate).min(burst);
         self.filled = now;
         if self.tokens >= 1.0 {
             self.tokens -= 1.0;
             return Ok(());
         }
-        Err(Duration::from_secs_f64((1.0 - self.tokens) / self.rate))
+        Err(Duration::from_secs_f64((1.0 - self.tokens) / rate))
     }
 }
 
@@ -36,9 +37,9 @@ mod tests {
     fn gives_a_burst_and_then_the_rate() {
         let start = Instant::now();
         let mut bucket = Bucket::new(10.0, 3.0, start);
-        assert_eq!((0..5).filter(|_| bucket.take(start).is_ok()).count(), 3);
+        assert_eq!((0..5).filter(|_| bucket.take(start, 1).is_ok()).count(), 3);
         let later = start + Duration::from_millis(1000);
-        assert_eq!((0..20).filter(|_| bucket.take(later).is_ok()).count(), 3, "no more than the burst");
-        assert!(bucket.take(later).unwrap_err() <= Duration::from_millis(100));
+        assert_eq!((0..20).filter(|_| bucket.take(later, 1).is_ok()).count(), 3, "no more than the burst");
+        assert!(bucket.take(later, 1).unwrap_err() <= Duration::from_millis(100));
     }
 }

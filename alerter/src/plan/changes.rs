@@ -53,7 +53,7 @@ pub enum Person {
 }
 
 /// What became of an effect, with the effect as the outbox left it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Outcome {
     /// The effect; its state, reason, attempts and times are new.
     pub effect: Effect,

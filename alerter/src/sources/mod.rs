@@ -22,7 +22,7 @@ use async_trait::async_trait;
 use daemon::{CancellationToken, Clock, Fatal, Reload, Timestamp};
 use futures_util::future::join_all;
 use serde::Deserialize;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 pub use embedded::EmbeddedConfig;
 pub(crate) use embedded::cycle;
@@ -135,8 +135,9 @@ pub struct Wiring {
     pub reload: Reload,
     /// Takes what they report. State is to be committed with what is planned from it.
     pub reports: mpsc::Sender<Report>,
-    /// The state rows of the store, by name of the source.
-    pub state: HashMap<Arc<str>, Vec<Row>>,
+    /// The state rows of the store, by name of the source, once this process plans: until then the exporters are
+    /// looked at, and no source runs.
+    pub state: oneshot::Receiver<HashMap<Arc<str>, Vec<Row>>>,
     /// Gets what is known of connections and banks.
     pub evidence: watch::Sender<Arc<Snapshot>>,
     /// What is counted.
@@ -212,21 +213,29 @@ impl Sources {
 
     /// Runs all sources, and the looks at the exporters, until stopped.
     pub async fn run(self, wiring: Wiring) {
-        let Wiring { clock, stop, reload, reports, mut state, evidence, measures } = wiring;
+        let Wiring { clock, stop, reload, reports, state, evidence, measures } = wiring;
         let (looks, looked) = watch::channel(None);
-        let runs = self.sources.into_iter().map(|source| {
-            let name = source.name().clone();
-            source.run(Run {
-                clock: clock.clone(),
-                stop: stop.clone(),
-                reports: Sender::new(name.clone(), reports.clone()),
-                state: state.remove(&name).unwrap_or_default(),
-                looks: looked.clone(),
-                reloads: reload.subscribe("rules"),
-                measures: measures.clone(),
-            })
-        });
-        let runs: Vec<_> = runs.collect();
-        tokio::join!(self.scraper.run(clock, stop, looks, evidence), join_all(runs));
+        let sources = async {
+            let state = tokio::select! {
+                () = stop.cancelled() => return,
+                state = state => state,
+            };
+            // Without an answer the daemon ends.
+            let Ok(mut state) = state else { return };
+            let runs = self.sources.into_iter().map(|source| {
+                let name = source.name().clone();
+                source.run(Run {
+                    clock: clock.clone(),
+                    stop: stop.clone(),
+                    reports: Sender::new(name.clone(), reports.clone()),
+                    state: state.remove(&name).unwrap_or_default(),
+                    looks: looked.clone(),
+                    reloads: reload.subscribe("rules"),
+                    measures: measures.clone(),
+                })
+            });
+            join_all(runs.collect::<Vec<_>>()).await;
+        };
+        tokio::join!(self.scraper.run(clock.clone(), stop.clone(), looks, evidence), sources);
     }
 }

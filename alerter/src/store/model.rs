@@ -6,6 +6,7 @@ use std::{fmt, sync::Arc};
 use daemon::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::to_time;
 use crate::{
     channels::{Notice, Ticket, UserMessage},
     demand::Action,
@@ -267,6 +268,61 @@ pub struct Counts {
     pub baseline: u64,
     /// Effects by channel and state.
     pub effects: Vec<(String, EffectState, u64)>,
+}
+
+impl Counts {
+    /// From what databases count.
+    pub(super) fn of(open: Vec<(String, i64)>, baseline: i64, effects: Vec<(String, String, i64)>) -> Self {
+        let count = |count: i64| u64::try_from(count).unwrap_or_default();
+        Self {
+            open: open.into_iter().map(|(scenario, number)| (scenario, count(number))).collect(),
+            baseline: count(baseline),
+            effects: effects
+                .into_iter()
+                .filter_map(|(channel, state, number)| {
+                    Some((channel, EffectState::parse(&state)?, count(number)))
+                })
+                .collect(),
+        }
+    }
+}
+
+/// A ticket that a desk has taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TicketRow {
+    /// What the desk is searched by.
+    pub key: String,
+    /// The desk's name in the configuration.
+    pub desk: String,
+    /// The desk's own id.
+    pub remote: String,
+    /// When it was taken.
+    pub created: Timestamp,
+}
+
+impl TicketRow {
+    pub(super) fn of((key, desk, remote, created): (String, String, String, i64)) -> Self {
+        Self { key, desk, remote, created: to_time(created) }
+    }
+}
+
+/// A person to whom no mail is sent any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Suppression {
+    /// The keyed hash of the address.
+    pub person: String,
+    /// The relay's enhanced status code.
+    pub code: String,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+impl Suppression {
+    pub(super) fn of((person, code, at): (String, String, i64)) -> Self {
+        Self { person, code, at: to_time(at) }
+    }
 }
 
 /// An incident as the page shows it.

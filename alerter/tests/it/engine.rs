@@ -1,8 +1,7 @@
-//! The engine, the SQLite store and the outbox together, with hands that remember.
+//! The engine, each of the stores and the outbox together, with hands that remember.
 
 use std::{
     collections::HashMap,
-    path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -20,16 +19,19 @@ use basiq_alerter::{
     engine::{Ears, Engine, Parts},
     evidence::Snapshot,
     metrics::Metrics,
-    outbox::{Hands, Outbox, Pace, Resolver, Work},
+    outbox::{Domains, Hands, Nudges, Outbox, Pace, Resolver, Share, Work},
     plan::{Command, Limits, Pause, Settings},
     refresh::{Case, CaseFacts, FailedJob, Refreshed, Refresher},
-    store::{EffectFilter, EffectState, IncidentFilter, Phase, Read as _, Sqlite, Store},
+    store::{EffectFilter, EffectState, IncidentFilter, Phase, Standing, Store},
 };
 use daemon::{CancellationToken, Clock, Hand, Secret, Timestamp};
 use prometheus::Registry;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::world::{World, minutes};
+use crate::{
+    store::{Place, on_both_stores},
+    world::{World, minutes},
+};
 
 /// Remembers what it was given, and answers as it is told to.
 #[derive(Default)]
@@ -133,18 +135,20 @@ impl CaseFacts for Remembers {
     }
 }
 
-/// One process of the alerter over the store in `folder`.
+/// One process of the alerter over the store of a place.
 struct Process {
-    store: Arc<Sqlite>,
+    store: Arc<dyn Store>,
+    sharing: CancellationToken,
+    share: Option<tokio::task::JoinHandle<()>>,
     reports: mpsc::Sender<Report>,
     evidence: watch::Sender<Arc<Snapshot>>,
     stop: CancellationToken,
     task: tokio::task::JoinHandle<()>,
 }
 
-async fn start(folder: &Path, clock: &Clock, hands: &Arc<Remembers>) -> Process {
-    let store = Arc::new(Sqlite::open(&folder.join("alerter.db"), clock.now()).await.unwrap());
-    let dynamic: Arc<dyn Store> = store.clone();
+async fn start(place: &Place, clock: &Clock, hands: &Arc<Remembers>) -> Process {
+    let dynamic = place.open(clock.now()).await;
+    let store = dynamic.clone();
     let live = Mode::Live;
     let actions = Actions { notify_user: live, refresh_connection: live, file_ticket: live };
     let (evidence, seen) = watch::channel(Arc::new(Snapshot::default()));
@@ -153,6 +157,8 @@ async fn start(folder: &Path, clock: &Clock, hands: &Arc<Remembers>) -> Process 
     let (answers, people) = mpsc::channel(64);
     let (reports, reported) = mpsc::channel(4);
     let salt = dynamic.salt().await.unwrap();
+    let (stands, mut standing) = watch::channel(Standing { leads: true, alive: 1 });
+    let nudges = Nudges::default();
     let work = Work {
         store: dynamic.clone(),
         evidence: seen.clone(),
@@ -170,6 +176,8 @@ async fn start(folder: &Path, clock: &Clock, hands: &Arc<Remembers>) -> Process 
         limits: Limits::default(),
         pace: Pace { concurrency: 8, rate: 100_000.0, burst: 100_000.0 },
         salt: salt.clone(),
+        domains: Domains::default(),
+        standing: standing.clone(),
     };
     let resolver = Resolver {
         contacts: hands.clone(),
@@ -178,6 +186,26 @@ async fn start(folder: &Path, clock: &Clock, hands: &Arc<Remembers>) -> Process 
         needs_address: true,
         answers,
         slots: Resolver::slots(),
+        domains: Domains::default(),
+    };
+    let (outbox, sharing) = (Outbox::new(work, signals), CancellationToken::new());
+    let (outbox, heard, share) = if dynamic.replicas().is_some() {
+        stands.send_replace(Standing::default());
+        let share = Share {
+            store: dynamic.clone(),
+            clock: clock.clone(),
+            outbox,
+            signals: heard,
+            pauses: pauses.clone(),
+            standing: stands,
+            nudges: nudges.clone(),
+        };
+        let over = sharing.clone();
+        let share = tokio::spawn(async move { share.run(over).await.unwrap() });
+        standing.wait_for(|standing| standing.leads).await.unwrap();
+        (None, mpsc::channel(1).1, Some(share))
+    } else {
+        (Some(outbox), heard, None)
     };
     let engine = Engine::start(Parts {
         settings: Settings {
@@ -192,7 +220,8 @@ async fn start(folder: &Path, clock: &Clock, hands: &Arc<Remembers>) -> Process 
         },
         store: dynamic,
         clock: clock.clone(),
-        outbox: Outbox::new(work, signals),
+        outbox,
+        nudges,
         resolver,
         pauses,
         metrics: Metrics::new(&Registry::new(), &actions).unwrap(),
@@ -205,7 +234,7 @@ async fn start(folder: &Path, clock: &Clock, hands: &Arc<Remembers>) -> Process 
         let stop = stop.clone();
         async move { engine.run(stop).await.unwrap() }
     });
-    Process { store, reports, evidence, stop, task }
+    Process { store, sharing, share, reports, evidence, stop, task }
 }
 
 impl Process {
@@ -229,13 +258,20 @@ impl Process {
     async fn ends(self) {
         self.stop.cancel();
         self.task.await.unwrap();
-        self.store.close().await;
+        self.sharing.cancel();
+        if let Some(share) = self.share {
+            share.await.unwrap();
+        }
     }
 
     /// Dies without a word, as by kill -9.
     async fn dies(self) {
         self.task.abort();
         let _ = self.task.await;
+        if let Some(share) = self.share {
+            share.abort();
+            let _ = share.await;
+        }
     }
 
     async fn count(&self, state: EffectState) -> usize {
@@ -270,12 +306,10 @@ async fn pass(process: &Process, world: &mut World, hand: &Hand, minutes_to_pass
     }
 }
 
-#[tokio::test]
-async fn a_failure_is_told_ticketed_and_closed_through_store_and_outbox() {
-    let folder = tempfile::tempdir().unwrap();
+async fn a_failure_is_told_ticketed_and_closed_through_store_and_outbox(place: Place) {
     let (mut world, clock, hand) = begin();
     let hands = Arc::new(Remembers::default());
-    let process = start(folder.path(), &clock, &hands).await;
+    let process = start(&place, &clock, &hands).await;
     world.fails("a", "invalid-credentials");
     world.fails("b", "service-unavailable");
     pass(&process, &mut world, &hand, 16).await;
@@ -309,14 +343,12 @@ async fn a_failure_is_told_ticketed_and_closed_through_store_and_outbox() {
     process.ends().await;
 }
 
-#[tokio::test]
-async fn an_unknown_outcome_of_a_mail_is_tried_once_more_with_the_same_message_id() {
-    let folder = tempfile::tempdir().unwrap();
+async fn an_unknown_outcome_of_a_mail_is_tried_once_more_with_the_same_message_id(place: Place) {
     let (mut world, clock, hand) = begin();
     let hands = Arc::new(Remembers::default());
     let unknown = DeliveryError::Unknown { why: "no reply after DATA".into() };
     hands.says(&[unknown.clone(), unknown]);
-    let process = start(folder.path(), &clock, &hands).await;
+    let process = start(&place, &clock, &hands).await;
     world.fails("a", "invalid-credentials");
     pass(&process, &mut world, &hand, 16).await;
     until("unknown", async || process.count(EffectState::Unknown).await == 1).await;
@@ -332,12 +364,10 @@ async fn an_unknown_outcome_of_a_mail_is_tried_once_more_with_the_same_message_i
     process.ends().await;
 }
 
-#[tokio::test]
-async fn a_ticket_of_unknown_outcome_is_searched_for_and_not_filed_twice() {
-    let folder = tempfile::tempdir().unwrap();
+async fn a_ticket_of_unknown_outcome_is_searched_for_and_not_filed_twice(place: Place) {
     let (mut world, clock, hand) = begin();
     let hands = Arc::new(Remembers::default());
-    let process = start(folder.path(), &clock, &hands).await;
+    let process = start(&place, &clock, &hands).await;
     world.fails("a", "unknown");
     hands.says(&[DeliveryError::Unknown { why: "no answer to the POST".into() }]);
     pass(&process, &mut world, &hand, 6 * 60 + 16).await;
@@ -348,13 +378,11 @@ async fn a_ticket_of_unknown_outcome_is_searched_for_and_not_filed_twice() {
     process.ends().await;
 }
 
-#[tokio::test]
-async fn a_channel_at_fault_opens_its_circuit_spends_no_attempt_and_operators_hear() {
-    let folder = tempfile::tempdir().unwrap();
+async fn a_channel_at_fault_opens_its_circuit_spends_no_attempt_and_operators_hear(place: Place) {
     let (mut world, clock, hand) = begin();
     let hands = Arc::new(Remembers::default());
     hands.says(&[DeliveryError::Channel { why: "535 authentication failed".into() }]);
-    let process = start(folder.path(), &clock, &hands).await;
+    let process = start(&place, &clock, &hands).await;
     world.fails("a", "invalid-credentials");
     pass(&process, &mut world, &hand, 16).await;
     until("the notice", async || hands.notices.lock().unwrap().len() == 1).await;
@@ -371,13 +399,11 @@ async fn a_channel_at_fault_opens_its_circuit_spends_no_attempt_and_operators_he
     process.ends().await;
 }
 
-#[tokio::test]
-async fn an_address_that_does_not_exist_is_suppressed_and_never_tried_again() {
-    let folder = tempfile::tempdir().unwrap();
+async fn an_address_that_does_not_exist_is_suppressed_and_never_tried_again(place: Place) {
     let (mut world, clock, hand) = begin();
     let hands = Arc::new(Remembers::default());
     hands.says(&[DeliveryError::Recipient { code: "5.1.1".into() }]);
-    let process = start(folder.path(), &clock, &hands).await;
+    let process = start(&place, &clock, &hands).await;
     world.fails("a", "invalid-credentials");
     pass(&process, &mut world, &hand, 16).await;
     until("unreachable", async || process.count(EffectState::Unreachable).await == 1).await;
@@ -390,10 +416,8 @@ async fn an_address_that_does_not_exist_is_suppressed_and_never_tried_again() {
 
 /// Issue 7: "Kill -9 at random moments … nothing lost, no ticket doubled, a mail doubled only with the same
 /// Message-ID after an unknown outcome, and that counted."
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn deaths_lose_nothing_and_double_nothing_uncounted() {
+async fn deaths_lose_nothing_and_double_nothing_uncounted(place: Place) {
     const PEOPLE: usize = 120;
-    let folder = tempfile::tempdir().unwrap();
     let (mut world, clock, hand) = begin();
     let hands = Arc::new(Remembers::default());
     *hands.slow.lock().unwrap() = Some(Duration::from_millis(5));
@@ -403,7 +427,7 @@ async fn deaths_lose_nothing_and_double_nothing_uncounted() {
     world.now += minutes(16);
     hand.set(world.now);
     for death in 0..10_u64 {
-        let process = start(folder.path(), &clock, &hands).await;
+        let process = start(&place, &clock, &hands).await;
         world.says_all_again();
         process.shows(&mut world).await;
         tokio::time::sleep(Duration::from_millis(10 + death * 7)).await;
@@ -411,7 +435,7 @@ async fn deaths_lose_nothing_and_double_nothing_uncounted() {
         world.now += minutes(3);
         hand.set(world.now);
     }
-    let process = start(folder.path(), &clock, &hands).await;
+    let process = start(&place, &clock, &hands).await;
     for _ in 0..20 {
         pass(&process, &mut world, &hand, 1).await;
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -441,12 +465,10 @@ async fn deaths_lose_nothing_and_double_nothing_uncounted() {
     process.ends().await;
 }
 
-#[tokio::test]
-async fn a_pause_asked_for_through_the_store_is_obeyed() {
-    let folder = tempfile::tempdir().unwrap();
+async fn a_pause_asked_for_through_the_store_is_obeyed(place: Place) {
     let (mut world, clock, hand) = begin();
     let hands = Arc::new(Remembers::default());
-    let process = start(folder.path(), &clock, &hands).await;
+    let process = start(&place, &clock, &hands).await;
     process.store.ask(&Command::Pause(Pause::default()), clock.now()).await.unwrap();
     until("it is taken", async || process.store.asked().await.unwrap().is_empty()).await;
     world.fails("a", "invalid-credentials");
@@ -455,4 +477,14 @@ async fn a_pause_asked_for_through_the_store_is_obeyed() {
     process.store.ask(&Command::Resume(Pause::default()), clock.now()).await.unwrap();
     until("it is sent", async || hands.messages.lock().unwrap().len() == 1).await;
     process.ends().await;
+}
+
+on_both_stores! {
+    a_failure_is_told_ticketed_and_closed_through_store_and_outbox,
+    an_unknown_outcome_of_a_mail_is_tried_once_more_with_the_same_message_id,
+    a_ticket_of_unknown_outcome_is_searched_for_and_not_filed_twice,
+    a_channel_at_fault_opens_its_circuit_spends_no_attempt_and_operators_hear,
+    an_address_that_does_not_exist_is_suppressed_and_never_tried_again,
+    deaths_lose_nothing_and_double_nothing_uncounted,
+    a_pause_asked_for_through_the_store_is_obeyed,
 }

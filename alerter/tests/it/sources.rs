@@ -91,12 +91,14 @@ impl World {
             let rows: Vec<Row> = rows.iter().map(|(key, body)| (key.clone(), body.clone())).collect();
             (source.clone(), rows)
         });
+        let (kept, kept_state) = tokio::sync::oneshot::channel();
+        kept.send(state.collect()).unwrap();
         let wiring = Wiring {
             clock,
             stop: stop.clone(),
             reload: Reload::new(),
             reports: sender,
-            state: state.collect(),
+            state: kept_state,
             evidence: evidence_sender,
             measures: Measures::new(&prometheus::Registry::new()).unwrap(),
         };

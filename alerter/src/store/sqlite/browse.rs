@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use daemon::Timestamp;
 use sqlx::{QueryBuilder, Sqlite as Dialect};
 
-use super::{Sqlite, decode_incident};
-use crate::store::{Browse, Group, IncidentRow, Search, StoreError, browse::Counted};
+use super::Sqlite;
+use crate::store::{Browse, Group, IncidentRow, Search, StoreError, browse::Counted, decode_incident};
 
 #[async_trait]
 impl Browse for Sqlite {

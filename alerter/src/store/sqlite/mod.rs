@@ -1,23 +1,73 @@
 //! The store in a file of this machine.
 
 mod browse;
+mod erase;
 mod read;
 mod write;
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
-use daemon::Timestamp;
-use rand::RngExt;
+use async_trait::async_trait;
+use daemon::{Fatal, Timestamp};
+use serde::Deserialize;
 use sqlx::{
     SqlitePool,
     migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use super::{StoreError, model::Effect};
-use crate::incidents::Incident;
+use super::{Kind, Opened, StoreError, new_salt};
 
-static MIGRATIONS: Migrator = sqlx::migrate!("src/store/sqlite/migrations");
+static MIGRATIONS: Migrator = {
+    let mut migrations = sqlx::migrate!("src/store/sqlite/migrations");
+    // What a later version added is no reason to refuse: migrations only add.
+    migrations.ignore_missing = true;
+    migrations
+};
+
+/// Section `store.sqlite`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The database file; its folder must exist.
+    pub path: PathBuf,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { path: "alerter.db".into() }
+    }
+}
+
+#[async_trait]
+impl Kind for Settings {
+    async fn open(&self, file: Option<&Path>, now: Timestamp) -> Result<Opened, Fatal> {
+        let path = daemon::config::relative_to(file, &self.path);
+        let store = Sqlite::open(&path, now).await.map_err(|error| {
+            Fatal::settings(format!(
+                "store.sqlite.path: {}: {error}; name a file in a folder that exists and can be written",
+                path.display()
+            ))
+        })?;
+        let data = path.parent().map(Path::to_owned).unwrap_or_default();
+        Ok(Opened { store: Arc::new(store), data })
+    }
+
+    fn absent(&self, file: Option<&Path>) -> Option<String> {
+        let path = daemon::config::relative_to(file, &self.path);
+        let why = || {
+            format!(
+                "store.sqlite.path: {}: no such file; name the configuration of the alerter with --config.file",
+                path.display()
+            )
+        };
+        (!path.exists()).then(why)
+    }
+}
 
 /// Alert state, incidents and effects in one SQLite file. One connection writes; reads go beside it.
 #[derive(Clone, Debug)]
@@ -42,13 +92,9 @@ impl Sqlite {
         let pool = |connections| SqlitePoolOptions::new().max_connections(connections).min_connections(1);
         let writer = pool(1).connect_with(options.clone()).await?;
         MIGRATIONS.run(&writer).await?;
-        let salt: String = {
-            let mut random = rand::rng();
-            (0..32).map(|_| format!("{:02x}", random.random::<u8>())).collect()
-        };
         sqlx::query("INSERT OR IGNORE INTO meta (key, value) VALUES ('born', $1), ('salt', $2)")
             .bind(now.to_string())
-            .bind(salt)
+            .bind(new_salt())
             .execute(&writer)
             .await?;
         let readers = pool(3).connect_with(options.read_only(true)).await?;
@@ -65,21 +111,4 @@ impl Sqlite {
         let query = sqlx::query_scalar("SELECT value FROM meta WHERE key = $1").bind(key);
         Ok(query.fetch_one(&self.writer).await?)
     }
-}
-
-fn decode_incident(body: &str) -> Result<Incident, StoreError> {
-    serde_json::from_str(body)
-        .map_err(|error| StoreError::Unreadable { table: "incidents", why: error.to_string() })
-}
-
-fn decode_effect(body: &str, state: &str) -> Result<Effect, StoreError> {
-    let unreadable = |why| StoreError::Unreadable { table: "effects", why };
-    let mut effect: Effect = serde_json::from_str(body).map_err(|error| unreadable(error.to_string()))?;
-    effect.state = super::EffectState::parse(state).ok_or_else(|| unreadable(format!("state {state:?}")))?;
-    Ok(effect)
-}
-
-/// Timestamps are kept as milliseconds since 1970, as clocks here count.
-fn to_time(ms: i64) -> Timestamp {
-    Timestamp::from_millisecond(ms).unwrap_or_default()
 }

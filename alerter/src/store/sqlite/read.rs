@@ -6,12 +6,12 @@ use async_trait::async_trait;
 use daemon::Timestamp;
 use sqlx::{QueryBuilder, Row, Sqlite as Dialect};
 
-use super::{Sqlite, decode_effect, decode_incident, to_time};
+use super::Sqlite;
 use crate::{
     demand::StateRow,
     store::{
         Counts, Effect, EffectFilter, EffectState, IncidentFilter, IncidentRow, Read, StoreError,
-        TimelineEntry,
+        TimelineEntry, decode_effect, decode_incident, page, to_time,
     },
 };
 
@@ -27,8 +27,8 @@ impl Where<'_> {
     }
 
     fn page(&mut self, limit: u32, offset: u32) {
-        let limit = if limit == 0 { 100 } else { limit.min(1000) };
-        self.0.push(" LIMIT ").push_bind(i64::from(limit)).push(" OFFSET ").push_bind(i64::from(offset));
+        let (limit, offset) = page(limit, offset);
+        self.0.push(" LIMIT ").push_bind(limit).push(" OFFSET ").push_bind(offset);
     }
 }
 
@@ -118,17 +118,7 @@ impl Read for Sqlite {
             sqlx::query_as("SELECT channel, state, count(*) FROM effects GROUP BY 1, 2 ORDER BY 1, 2")
                 .fetch_all(&self.readers)
                 .await?;
-        let count = |count: i64| u64::try_from(count).unwrap_or_default();
-        Ok(Counts {
-            open: open.into_iter().map(|(scenario, number)| (scenario, count(number))).collect(),
-            baseline: count(baseline),
-            effects: effects
-                .into_iter()
-                .filter_map(|(channel, state, number)| {
-                    Some((channel, EffectState::parse(&state)?, count(number)))
-                })
-                .collect(),
-        })
+        Ok(Counts::of(open, baseline, effects))
     }
 
     async fn state(&self, source: &str) -> Result<Vec<StateRow>, StoreError> {

@@ -4,18 +4,18 @@ use async_trait::async_trait;
 use daemon::{Secret, Timestamp};
 use sqlx::{QueryBuilder, Sqlite as Dialect, Transaction};
 
-use super::{Sqlite, decode_effect, decode_incident, to_time};
+use super::Sqlite;
 use crate::{
     incidents::Incident,
     plan::{Changes, Command, Saved},
-    store::{Batch, Effect, EffectState, Payload, Read, Store, StoreError, TimelineEntry},
+    store::{
+        Batch, Effect, EffectState, LOOK_BACK_MS, Payload, Read, Store, StoreError, Suppression, TicketRow,
+        TimelineEntry, after_death, decode_command, decode_effect, decode_incident, json, to_time,
+    },
 };
 
 /// Rows a statement: beyond this nothing is gained, and SQLite bounds the number of parameters.
 const ROWS: usize = 200;
-
-/// Ended incidents are given to the planner for so long: they may be continued or owe a message.
-const LOOK_BACK_MS: i64 = 4 * 86_400_000;
 
 type Tx = Transaction<'static, Dialect>;
 
@@ -36,13 +36,9 @@ impl Store for Sqlite {
         for (body, state, marks) in unfinished {
             let mut effect = decode_effect(&body, &state)?;
             effect.marks = marks;
-            if effect.state == EffectState::Attempting {
-                effect.state = EffectState::Unknown;
-                effect.reason = "the alerter ended while it was attempted".to_owned();
-                effect.changed = now;
-                effect.unknowns += 1;
-            }
-            effects.push(effect);
+            // One file has one process: whoever was attempting it is dead.
+            let died = effect.state == EffectState::Attempting;
+            effects.push(if died { after_death(effect, now) } else { effect });
         }
         Ok(Saved {
             born: self.born().await?,
@@ -66,12 +62,8 @@ impl Store for Sqlite {
             sqlx::query("DELETE FROM commands WHERE id = $1").bind(id).execute(&mut *tx).await?;
         }
         for (person, code) in suppressed {
-            sqlx::query("INSERT OR REPLACE INTO suppressions (person, code, at) VALUES ($1, $2, $3)")
-                .bind(person)
-                .bind(code)
-                .bind(batch.at.as_millisecond())
-                .execute(&mut *tx)
-                .await?;
+            let row = Suppression { person: person.clone(), code: code.clone(), at: batch.at };
+            write_suppression(&mut tx, &row).await?;
         }
         tx.commit().await?;
         Ok(())
@@ -94,11 +86,9 @@ impl Store for Sqlite {
     }
 
     async fn ask(&self, command: &Command, now: Timestamp) -> Result<(), StoreError> {
-        let body = serde_json::to_string(command)
-            .map_err(|error| StoreError::Unreadable { table: "commands", why: error.to_string() })?;
         sqlx::query("INSERT INTO commands (at, body) VALUES ($1, $2)")
             .bind(now.as_millisecond())
-            .bind(body)
+            .bind(json(command))
             .execute(&self.writer)
             .await?;
         Ok(())
@@ -108,13 +98,7 @@ impl Store for Sqlite {
         let rows: Vec<(i64, String)> = sqlx::query_as("SELECT id, body FROM commands ORDER BY id LIMIT 1000")
             .fetch_all(&self.readers)
             .await?;
-        rows.into_iter()
-            .map(|(id, body)| {
-                let command = serde_json::from_str(&body)
-                    .map_err(|error| StoreError::Unreadable { table: "commands", why: error.to_string() })?;
-                Ok((id, command))
-            })
-            .collect()
+        rows.into_iter().map(|(id, body)| Ok((id, decode_command(&body)?))).collect()
     }
 
     async fn suppressed(&self, person: &str) -> Result<Option<String>, StoreError> {
@@ -134,6 +118,38 @@ impl Store for Sqlite {
 
     async fn salt(&self) -> Result<Secret, StoreError> {
         Ok(Secret::new(self.meta("salt").await?))
+    }
+
+    async fn tickets(&self) -> Result<Vec<TicketRow>, StoreError> {
+        let rows: Vec<(String, String, String, i64)> =
+            sqlx::query_as("SELECT key, desk, remote, created FROM tickets ORDER BY key")
+                .fetch_all(&self.readers)
+                .await?;
+        Ok(rows.into_iter().map(TicketRow::of).collect())
+    }
+
+    async fn suppressions(&self) -> Result<Vec<Suppression>, StoreError> {
+        let rows: Vec<(String, String, i64)> =
+            sqlx::query_as("SELECT person, code, at FROM suppressions ORDER BY person")
+                .fetch_all(&self.readers)
+                .await?;
+        Ok(rows.into_iter().map(Suppression::of).collect())
+    }
+
+    async fn import(&self, tickets: &[TicketRow], suppressions: &[Suppression]) -> Result<(), StoreError> {
+        let mut tx = self.writer.begin().await?;
+        for ticket in tickets {
+            write_ticket(&mut tx, ticket).await?;
+        }
+        for row in suppressions {
+            write_suppression(&mut tx, row).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn tidy(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.erase(now).await
     }
 }
 
@@ -197,14 +213,30 @@ async fn write_effects(tx: &mut Tx, effects: &[Effect], now: Timestamp) -> Resul
         let (Payload::Ticket { ticket, .. }, Some(remote)) = (&effect.payload, &effect.remote) else {
             continue;
         };
-        sqlx::query("INSERT OR IGNORE INTO tickets (key, desk, remote, created) VALUES ($1, $2, $3, $4)")
-            .bind(&ticket.key)
-            .bind(&effect.channel)
-            .bind(remote)
-            .bind(now.as_millisecond())
-            .execute(&mut **tx)
-            .await?;
+        let (key, desk) = (ticket.key.clone(), effect.channel.clone());
+        write_ticket(tx, &TicketRow { key, desk, remote: remote.clone(), created: now }).await?;
     }
+    Ok(())
+}
+
+async fn write_ticket(tx: &mut Tx, ticket: &TicketRow) -> Result<(), StoreError> {
+    sqlx::query("INSERT OR IGNORE INTO tickets (key, desk, remote, created) VALUES ($1, $2, $3, $4)")
+        .bind(&ticket.key)
+        .bind(&ticket.desk)
+        .bind(&ticket.remote)
+        .bind(ticket.created.as_millisecond())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+async fn write_suppression(tx: &mut Tx, row: &Suppression) -> Result<(), StoreError> {
+    sqlx::query("INSERT OR REPLACE INTO suppressions (person, code, at) VALUES ($1, $2, $3)")
+        .bind(&row.person)
+        .bind(&row.code)
+        .bind(row.at.as_millisecond())
+        .execute(&mut **tx)
+        .await?;
     Ok(())
 }
 
@@ -264,9 +296,4 @@ async fn write_state(tx: &mut Tx, source: &str, state: &[crate::demand::StateRow
         query.build().execute(&mut **tx).await?;
     }
     Ok(())
-}
-
-/// These types hold strings, numbers and lists only, which JSON always has a form for.
-fn json<T: serde::Serialize>(value: &T) -> String {
-    serde_json::to_string(value).unwrap_or_default()
 }
