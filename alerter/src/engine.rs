@@ -47,8 +47,6 @@ pub struct Engine {
     clock: Clock,
     outbox: Option<Outbox>,
     nudges: Nudges,
-    /// The last report of a replica that was taken in.
-    last_heard: i64,
     resolver: Resolver,
     pauses: watch::Sender<Arc<Vec<Pause>>>,
     metrics: Metrics,
@@ -113,8 +111,7 @@ impl Engine {
             outbox.submit(effects);
         }
         metrics.leads();
-        let last_heard = 0;
-        Ok(Self { planner, store, clock, outbox, nudges, last_heard, resolver, pauses, metrics, ears })
+        Ok(Self { planner, store, clock, outbox, nudges, resolver, pauses, metrics, ears })
     }
 
     /// Plans until asked to stop; then lets what is in hand end, and keeps what became of it.
@@ -205,10 +202,9 @@ impl Engine {
     /// What replicas have written down.
     async fn hear(&mut self, heard: &mut Heard) {
         let Some(replicas) = self.store.replicas() else { return };
-        match replicas.reported(self.last_heard).await {
+        match replicas.reported().await {
             Ok(reported) => {
                 for (id, signal) in reported {
-                    self.last_heard = self.last_heard.max(id);
                     heard.heard.push(id);
                     heard.signal(signal);
                 }

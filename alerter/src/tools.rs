@@ -1,5 +1,7 @@
 //! The commands for people: what is open, what was done and why, and what to do about it.
 
+mod carry;
+
 use std::{
     fmt::Write as _,
     io::Write as _,
@@ -51,6 +53,13 @@ pub enum Tool {
     /// Messages that are held back because there were too many.
     #[command(subcommand)]
     Hold(HoldTool),
+    /// Print the ticket map and the suppressions as JSON, for another installation.
+    Export,
+    /// Take in what `export` printed: no ticket is filed twice, and no address that is suppressed gets mail.
+    Import {
+        /// The file.
+        file: PathBuf,
+    },
     /// Say that a user has dealt with the bank's pop-up: one refresh follows.
     Done {
         /// Basiq's connection id.
@@ -110,6 +119,24 @@ pub enum OutboxTool {
     Show {
         /// Its key.
         key: String,
+        /// For programs.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Try an effect now, also one that ended without having been taken.
+    Retry {
+        /// Its key.
+        key: String,
+    },
+    /// Let an effect go on that is held for a person.
+    Release {
+        /// Its key.
+        key: String,
+    },
+    /// Never do what an effect that waits would do.
+    Cancel {
+        /// Its key.
+        key: String,
     },
     /// Say why something was, or was not, sent.
     Why {
@@ -149,6 +176,9 @@ pub enum IncidentsTool {
     Show {
         /// Its reference.
         reference: String,
+        /// For programs.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -242,7 +272,12 @@ pub async fn run(tool: Tool, config: &Config, file: Option<&Path>, clock: &Clock
 async fn answer(tool: Tool, store: &dyn Store, clock: &Clock) -> Result<String, Fatal> {
     let ask = match tool {
         Tool::Check(_) | Tool::Test(_) | Tool::Preview(_) | Tool::Replay(_) => return Ok(String::new()),
+        Tool::Outbox(OutboxTool::Retry { key }) => by_hand(Hand::Retry, key, store).await?,
+        Tool::Outbox(OutboxTool::Release { key }) => by_hand(Hand::Release, key, store).await?,
+        Tool::Outbox(OutboxTool::Cancel { key }) => by_hand(Hand::Cancel, key, store).await?,
         Tool::Outbox(tool) => return outbox(tool, store).await,
+        Tool::Export => return carry::export(store).await,
+        Tool::Import { file } => return carry::import(&file, store).await,
         Tool::Incidents(tool) => return incidents(tool, store).await,
         Tool::Pause(what) => Command::Pause(what.into()),
         Tool::Resume(what) => Command::Resume(what.into()),
@@ -271,11 +306,44 @@ async fn outbox(tool: OutboxTool, store: &dyn Store) -> Result<String, Fatal> {
             let effects = store.effects(&filter).await.map_err(Fatal::running)?;
             if json { as_json(&effects) } else { Ok(effects.iter().map(line).collect()) }
         }
-        OutboxTool::Show { key } => match store.effect(&key).await.map_err(Fatal::running)? {
-            Some(effect) => as_json(&effect),
-            None => Err(Fatal::running(format!("there is no effect {key}; `outbox list` shows keys"))),
-        },
+        OutboxTool::Show { key, json } => {
+            let effect = known(&key, store).await?;
+            if json { as_json(&effect) } else { Ok(card(&effect)) }
+        }
+        // Asked for before.
+        OutboxTool::Retry { .. } | OutboxTool::Release { .. } | OutboxTool::Cancel { .. } => {
+            Ok(String::new())
+        }
         OutboxTool::Why { about, json } => why(&about, json, store).await,
+    }
+}
+
+async fn known(key: &str, store: &dyn Store) -> Result<Effect, Fatal> {
+    let found = store.effect(key).await.map_err(Fatal::running)?;
+    found.ok_or_else(|| Fatal::running(format!("there is no effect {key}; `outbox list` shows keys")))
+}
+
+/// What a person decides about one effect.
+#[derive(Clone, Copy)]
+enum Hand {
+    Retry,
+    Release,
+    Cancel,
+}
+
+/// The command for it, if the effect is in a state in which that can be asked for.
+async fn by_hand(hand: Hand, key: String, store: &dyn Store) -> Result<Command, Fatal> {
+    use EffectState::{Attempting, Delivered, DryRun, Held, Obsolete};
+    let state = known(&key, store).await?.state;
+    let refuse = |what: &str| Err(Fatal::running(format!("{key} is {state}: {what}")));
+    match (hand, state) {
+        (Hand::Retry, Delivered | DryRun | Obsolete) => refuse("it is not tried again"),
+        (Hand::Retry, Attempting) => refuse("it is being tried"),
+        (Hand::Release, state) if state != Held => refuse("only what is held can be released"),
+        (Hand::Cancel, state) if state.is_final() => refuse("it has its end"),
+        (Hand::Cancel, Attempting) => refuse("it is on its way"),
+        (Hand::Retry | Hand::Release, _) => Ok(Command::Retry { effect: key }),
+        (Hand::Cancel, _) => Ok(Command::Cancel { effect: key }),
     }
 }
 
@@ -327,14 +395,18 @@ async fn incidents(tool: IncidentsTool, store: &dyn Store) -> Result<String, Fat
             }
             Ok(incidents.iter().map(|incident| one_line(incident)).collect())
         }
-        IncidentsTool::Show { reference } => {
+        IncidentsTool::Show { reference, json } => {
             let incident = store.incident(&reference).await.map_err(Fatal::running)?;
             let Some(incident) = incident else {
                 return Err(Fatal::running(format!(
                     "there is no incident {reference}; `incidents list` shows them"
                 )));
             };
-            Ok(format!("{}\n{}", as_json(&*incident)?.trim_end(), why(&reference, false, store).await?))
+            if json {
+                let story = store.timeline(&reference).await.map_err(Fatal::running)?;
+                return as_json(&serde_json::json!({ "incident": *incident, "timeline": story }));
+            }
+            Ok(format!("{}\n{}", one_line(&incident), why(&reference, false, store).await?))
         }
     }
 }
@@ -366,6 +438,32 @@ fn line(effect: &Effect) -> String {
         effect.channel,
         effect.reason
     )
+}
+
+/// One effect for people; the payload is for `--json`.
+fn card(effect: &Effect) -> String {
+    let mut text = String::new();
+    let incidents = effect.incidents.join(", ");
+    let remote = effect.remote.as_deref().unwrap_or("none");
+    let (attempts, unknowns) = (effect.attempts, effect.unknowns);
+    for (name, value) in [
+        ("key", effect.key.as_str()),
+        ("state", effect.state.as_str()),
+        ("reason", &effect.reason),
+        ("action", effect.action.as_str()),
+        ("phase", effect.phase.as_str()),
+        ("channel", &effect.channel),
+        ("incidents", &incidents),
+        ("rule", &effect.rule),
+        ("due", &effect.due.to_string()),
+        ("next attempt", &effect.next_attempt.to_string()),
+        ("expires", &effect.expires.to_string()),
+        ("attempts", &format!("{attempts}, of which {unknowns} with an unknown outcome")),
+        ("other side's id", remote),
+    ] {
+        let _ = writeln!(text, "{name:<16} {value}");
+    }
+    text
 }
 
 fn as_json<T: serde::Serialize>(value: &T) -> Result<String, Fatal> {

@@ -36,7 +36,7 @@ use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 pub use verify::{Verdict, verify};
 
 use crate::{
@@ -183,6 +183,8 @@ impl Outbox {
                 self.tasks.spawn(watch(line, receiver, self.stop.clone()));
                 Handle { orders, room }
             });
+            let taken = u32::try_from(effects.len()).unwrap_or(u32::MAX);
+            line.room.fetch_sub(taken.min(line.room.load(Ordering::Relaxed)), Ordering::Relaxed);
             // A line ends only when the outbox does.
             let _ = line.orders.send(effects);
         }
@@ -190,7 +192,7 @@ impl Outbox {
 
     /// How many effects the line of this channel would take up now.
     fn room(&self, channel: &str) -> u32 {
-        self.lines.get(channel).map_or_else(|| self.work.reach(), |line| line.room.swap(0, Ordering::Relaxed))
+        self.lines.get(channel).map_or_else(|| self.work.reach(), |line| line.room.load(Ordering::Relaxed))
     }
 
     /// Begins nothing more, and waits until what is in hand has ended or `patience` (real time) is over.
@@ -209,7 +211,9 @@ impl Outbox {
 /// Runs a line. One that ends by a fault of this program is not silent: its channel counts as at fault.
 async fn watch(line: line::Line, orders: mpsc::UnboundedReceiver<Vec<Effect>>, stop: CancellationToken) {
     let (name, signals) = (line.name().to_owned(), line.signals());
-    if let Err(error) = tokio::spawn(line.run(orders, stop)).await {
+    // Ends with whoever waits for it.
+    let line = AbortOnDropHandle::new(tokio::spawn(line.run(orders, stop)));
+    if let Err(error) = line.await {
         tracing::error!(channel = name, reason = %error, "a line of the outbox ended by a fault of this program");
         let open = Some("the line ended by a fault of this program; restart the alerter".to_owned());
         let _ = signals.send(Signal::Circuit { channel: name, open }).await;

@@ -28,7 +28,7 @@ use serde_json::json;
 use tokio::sync::{Mutex, Notify};
 
 use super::{Make, Measures, Row, Run, Sender, Source};
-use crate::{evidence::Look, plan::Said, rules::Changes};
+use crate::{demand::Action, evidence::Look, plan::Said, rules::Changes};
 use alert::Received;
 use book::Pushed;
 
@@ -49,11 +49,22 @@ pub struct PushConfig {
     pub username: Option<String>,
     /// The file with their password.
     pub password_file: Option<PathBuf>,
+    /// The message for alerts with the action `notify-user` whose annotations name none.
+    pub template: Option<String>,
+    /// The closing message for the same.
+    pub closing_template: Option<String>,
 }
 
 impl Default for PushConfig {
     fn default() -> Self {
-        Self { name: "push".to_owned(), bearer_token_file: None, username: None, password_file: None }
+        Self {
+            name: "push".to_owned(),
+            bearer_token_file: None,
+            username: None,
+            password_file: None,
+            template: None,
+            closing_template: None,
+        }
     }
 }
 
@@ -61,7 +72,16 @@ pub(super) fn make(settings: &PushConfig, make: &Make<'_>) -> Result<Box<dyn Sou
     let secret = |key: &str, path: &PathBuf| {
         config::secret_from(&format!("sources.push.{key}"), &config::relative_to(make.file, path))
     };
-    let PushConfig { name, bearer_token_file, username, password_file } = settings;
+    let PushConfig { name, bearer_token_file, username, password_file, template, closing_template } =
+        settings;
+    for (key, name) in [("template", template), ("closing_template", closing_template)] {
+        if let Some(name) = name.as_ref().filter(|name| !make.templates.contains(name)) {
+            return Err(Fatal::settings(format!(
+                "sources.push.{key}: there is no message template {name:?}; there are {}",
+                make.templates.join(", ")
+            )));
+        }
+    }
     let login = match (bearer_token_file, username, password_file) {
         (Some(token), None, None) => {
             Secret::new(format!("Bearer {}", secret("bearer_token_file", token)?.expose()))
@@ -76,8 +96,14 @@ pub(super) fn make(settings: &PushConfig, make: &Make<'_>) -> Result<Box<dyn Sou
             ));
         }
     };
-    let shared =
-        Shared { login, templates: make.templates.clone(), live: Mutex::new(None), changed: Notify::new() };
+    let usual = [("template", template.clone()), ("closing_template", closing_template.clone())];
+    let shared = Shared {
+        login,
+        templates: make.templates.clone(),
+        usual,
+        live: Mutex::new(None),
+        changed: Notify::new(),
+    };
     Ok(Box::new(Push { name: name.as_str().into(), shared: Arc::new(shared) }))
 }
 
@@ -91,6 +117,8 @@ struct Shared {
     /// What the header `Authorization` must be.
     login: Secret,
     templates: Arc<[String]>,
+    /// Annotations for demands of messages that name none.
+    usual: [(&'static str, Option<String>); 2],
     /// There once the source runs. Held while a report is committed: one batch after the other.
     live: Mutex<Option<Live>>,
     changed: Notify,
@@ -196,6 +224,23 @@ impl Shared {
         shown.is_some_and(|shown| Secret::new(shown) == self.login)
     }
 
+    /// Adds the usual templates to what asks for a message and names none.
+    fn complete(&self, mut received: Vec<Result<Received, String>>) -> Vec<Result<Received, String>> {
+        for received in received.iter_mut().flatten() {
+            let asks =
+                received.labels.get("action").is_some_and(|action| action == Action::NotifyUser.as_str());
+            if !asks || received.annotations.contains_key("template") {
+                continue;
+            }
+            for (name, usual) in &self.usual {
+                if let Some(usual) = usual {
+                    received.annotations.insert((*name).to_owned(), usual.clone());
+                }
+            }
+        }
+        received
+    }
+
     async fn take(
         &self,
         headers: &HeaderMap,
@@ -206,7 +251,7 @@ impl Shared {
             return (StatusCode::UNAUTHORIZED, ask).into_response();
         }
         let received = match read() {
-            Ok(received) => received,
+            Ok(received) => self.complete(received),
             Err(reason) => return answer(StatusCode::BAD_REQUEST, &[reason]),
         };
         let mut live = self.live.lock().await;

@@ -189,6 +189,9 @@ pub trait Store: Browse {
     async fn suppressions(&self) -> Result<Vec<Suppression>, StoreError>;
     /// Takes in what another store exported. Tickets that are known stay as they are.
     async fn import(&self, tickets: &[TicketRow], suppressions: &[Suppression]) -> Result<(), StoreError>;
+    /// Takes another store's salt over, as long as nothing here was hashed with an own one. Whether it is this
+    /// store's now.
+    async fn adopt_salt(&self, salt: &Secret) -> Result<bool, StoreError>;
     /// Erases the variables of effects that ended 30 days ago, and the rows of what ended 400 days ago; never
     /// those of an open incident. Gives the number of rows that changed.
     async fn tidy(&self, now: Timestamp) -> Result<u64, StoreError>;

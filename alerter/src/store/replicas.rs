@@ -58,8 +58,8 @@ pub trait Replicas: Send + Sync {
     async fn report(&self, signals: &[Signal]) -> Result<(), StoreError>;
 
     /// What replicas have written down and nobody has planned from, oldest first, at most 2,000. Taken out by the
-    /// batch that names the numbers.
-    async fn reported(&self, after: i64) -> Result<Vec<(i64, Signal)>, StoreError>;
+    /// batch that names the numbers; a number may become visible after a higher one.
+    async fn reported(&self) -> Result<Vec<(i64, Signal)>, StoreError>;
 
     /// Frees what the dead have claimed, and reports what they were attempting as unknown.
     async fn bury(&self, now: Timestamp) -> Result<(), StoreError>;

@@ -30,4 +30,5 @@ mod smtp;
 mod sources;
 mod store;
 mod support;
+mod tools;
 mod world;

@@ -1,7 +1,7 @@
 //! The same tests on each store, and what only several replicas on one store can show.
 
 mod replicas;
-mod suite;
+pub(crate) mod suite;
 
 use std::sync::Arc;
 

@@ -147,10 +147,9 @@ impl Replicas for Postgres {
         Ok(())
     }
 
-    async fn reported(&self, after: i64) -> Result<Vec<(i64, Signal)>, StoreError> {
+    async fn reported(&self) -> Result<Vec<(i64, Signal)>, StoreError> {
         let rows: Vec<(i64, String)> =
-            sqlx::query_as("SELECT id, body FROM signals WHERE id > $1 ORDER BY id LIMIT 2000")
-                .bind(after)
+            sqlx::query_as("SELECT id, body FROM signals ORDER BY id LIMIT 2000")
                 .fetch_all(&self.pool)
                 .await?;
         let unreadable =

@@ -142,6 +142,17 @@ impl Store for Postgres {
         Ok(())
     }
 
+    async fn adopt_salt(&self, salt: &Secret) -> Result<bool, StoreError> {
+        sqlx::query(
+            "UPDATE meta SET value = $1 WHERE key = 'salt' AND NOT EXISTS (SELECT 1 FROM suppressions) \
+             AND NOT EXISTS (SELECT 1 FROM incidents)",
+        )
+        .bind(salt.expose())
+        .execute(&self.pool)
+        .await?;
+        Ok(self.salt().await? == *salt)
+    }
+
     async fn tidy(&self, now: Timestamp) -> Result<u64, StoreError> {
         self.erase(now).await
     }

@@ -129,7 +129,8 @@ impl Fleet {
         for batch in all.chunks(100) {
             loop {
                 let url = format!("http://127.0.0.1:{}/api/v2/alerts", self.members[to].port);
-                let sent = self.client.post(url).bearer_auth("secret-of-the-pusher").json(&batch).send().await;
+                let sent =
+                    self.client.post(url).bearer_auth("secret-of-the-pusher").json(&batch).send().await;
                 match sent {
                     Ok(answer) if answer.status().is_success() => break,
                     Ok(answer) if answer.status().is_client_error() => {

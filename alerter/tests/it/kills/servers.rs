@@ -46,7 +46,10 @@ impl Servers {
         let router = Router::new()
             .route("/metrics", get(move || async move { metrics }))
             .route("/metrics/connections", get(move || async move { connections }))
-            .route("/token", post(async || Json(json!({"access_token": "t", "expires_in": 3600, "token_type": "Bearer"}))))
+            .route(
+                "/token",
+                post(async || Json(json!({"access_token": "t", "expires_in": 3600, "token_type": "Bearer"}))),
+            )
             .route("/api/v2/tickets", post(file).get(find))
             .fallback(async || (StatusCode::NOT_FOUND, Json(json!({"data": []}))))
             .with_state(arrived.clone());
@@ -81,7 +84,11 @@ fn pages(plan: &Plan, now: Timestamp) -> (String, String) {
     {
         let (id, bank) = (connection(kind, number), institution(kind, number));
         if kind == "ticket" || number == 0 {
-            writeln!(metrics, "basiq_connector_status{{institution=\"{bank}\",method=\"web\",status=\"operational\"}} 1").unwrap();
+            writeln!(
+                metrics,
+                "basiq_connector_status{{institution=\"{bank}\",method=\"web\",status=\"operational\"}} 1"
+            )
+            .unwrap();
         }
         let labels = format!(
             "connection_id=\"{id}\",user_id=\"u-{id}\",institution=\"{bank}\",method=\"web\",scenario=\"{scenario}\""

@@ -18,19 +18,19 @@ use sqlx::Connection;
 use super::{Place, on_both_stores};
 use crate::world::{World, hours, minutes};
 
-pub(super) fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     "2026-11-22T12:00:00Z".parse().unwrap()
 }
 
 /// An open incident, as the planner makes them.
-pub(super) fn incident(name: &str) -> Incident {
+pub(crate) fn incident(name: &str) -> Incident {
     let mut world = World::new();
     world.fails(name, "invalid-credentials");
     world.pass(minutes(1));
     world.incident(name).clone()
 }
 
-pub(super) fn effect(key: &str, incident: &str) -> Effect {
+pub(crate) fn effect(key: &str, incident: &str) -> Effect {
     let at = now();
     let message = UserMessage {
         key: key.into(),
@@ -64,7 +64,7 @@ pub(super) fn effect(key: &str, incident: &str) -> Effect {
     }
 }
 
-pub(super) fn batch(effects: Vec<Effect>) -> Batch {
+pub(crate) fn batch(effects: Vec<Effect>) -> Batch {
     Batch { changes: Changes { effects, ..Changes::default() }, at: now(), ..Batch::default() }
 }
 
@@ -188,7 +188,8 @@ async fn tickets_and_suppressions_are_kept_and_carried_over(place: Place) {
     assert_eq!((tickets[0].key.as_str(), tickets[0].remote.as_str()), ("key-1", "77"));
     assert_eq!(store.suppressed("person-1").await.unwrap().as_deref(), Some("5.1.1"));
 
-    let other = Place::file().open(now()).await;
+    let elsewhere = Place::file();
+    let other = elsewhere.open(now()).await;
     let known = TicketRow { remote: "78".into(), ..tickets[0].clone() };
     other.import(&tickets, &suppressions).await.unwrap();
     other.import(&[known], &[Suppression { code: "5.2.1".into(), ..suppressions[0].clone() }]).await.unwrap();

@@ -1,0 +1,194 @@
+//! The commands for people, through the binary, over a store with something in it.
+
+use std::{path::Path, process::Command as Process, sync::Arc};
+
+use basiq_alerter::{
+    demand::Action,
+    plan::{Command, Pause},
+    store::{Effect, EffectState, Sqlite, Store, TimelineEntry},
+};
+use serde_json::Value;
+
+use crate::store::suite::{batch, effect, incident, now};
+
+struct House {
+    folder: tempfile::TempDir,
+    store: Arc<dyn Store>,
+    reference: String,
+}
+
+impl House {
+    /// An open incident with a message that waits, one that is held and one that was delivered.
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("alerter.yml"), "environment: test\n").unwrap();
+        let store = Sqlite::open(&folder.path().join("alerter.db"), now()).await.unwrap();
+        let incident = incident("a");
+        let reference = incident.reference.clone();
+        let state = |key: &str, state| Effect { state, ..effect(key, &reference) };
+        let mut first = batch(vec![
+            state("waits", EffectState::Planned),
+            state("held", EffectState::Held),
+            state("sent", EffectState::Delivered),
+        ]);
+        first.changes.incidents.push(incident);
+        first.changes.timeline.push(TimelineEntry {
+            incident: reference.clone(),
+            at: now(),
+            effect: Some("sent".into()),
+            what: "delivered".into(),
+            text: "opening delivered: the relay accepted it (250)".into(),
+        });
+        first.changes.suppressed.push(("person-1".into(), "5.1.1".into()));
+        store.commit(&first).await.unwrap();
+        Self { folder, store: Arc::new(store), reference }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Result<String, String> {
+        run(self.folder.path(), arguments)
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.run(arguments).unwrap()).unwrap()
+    }
+
+    async fn asked(&self) -> Vec<Command> {
+        self.store.asked().await.unwrap().into_iter().map(|(_, command)| command).collect()
+    }
+}
+
+/// What the command prints, or what it complains of.
+fn run(folder: &Path, arguments: &[&str]) -> Result<String, String> {
+    let done = Process::new(env!("CARGO_BIN_EXE_basiq-alerter"))
+        .arg("--config.file")
+        .arg(folder.join("alerter.yml"))
+        .args(arguments)
+        .env_remove("BASIQ_API_KEY")
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    if done.status.success() { Ok(text(done.stdout)) } else { Err(text(done.stderr)) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn outbox_and_incidents_are_shown_to_people_and_to_programs() {
+    let house = House::new().await;
+    let listed = house.run(&["outbox", "list"]).unwrap();
+    assert_eq!(listed.lines().count(), 3, "{listed}");
+    assert!(listed.contains("held") && listed.contains("mail: it is due"), "{listed}");
+    let held =
+        house.json(&["outbox", "list", "--state=held", "--action=notify-user", "--channel=mail", "--json"]);
+    assert_eq!((held.as_array().unwrap().len(), &held[0]["key"]), (1, &"held".into()));
+    let none = house.json(&["outbox", "list", "--action", Action::FileTicket.as_str(), "--json"]);
+    assert_eq!(none, Value::Array(Vec::new()));
+
+    let shown = house.run(&["outbox", "show", "waits"]).unwrap();
+    for line in ["state            planned", "reason           it is due", "channel          mail"] {
+        assert!(shown.contains(line), "{line} is not in\n{shown}");
+    }
+    assert_eq!(house.json(&["outbox", "show", "waits", "--json"])["state"], "planned");
+    let error = house.run(&["outbox", "show", "nothing"]).unwrap_err();
+    assert!(error.contains("there is no effect nothing"), "{error}");
+
+    for about in [house.reference.as_str(), "c-a", "u-a", "sent"] {
+        let why = house.run(&["outbox", "why", about]).unwrap();
+        assert!(why.contains("the relay accepted it (250)"), "{about}: {why}");
+    }
+    assert_eq!(house.json(&["outbox", "why", "u-a", "--json"])[0]["what"], "delivered");
+    assert!(house.run(&["outbox", "why", "u-nobody"]).unwrap_err().contains("nothing is known of u-nobody"));
+
+    let open = house.run(&["incidents", "list", "--scenario=invalid-credentials", "--user=u-a"]).unwrap();
+    assert!(open.starts_with(&house.reference) && open.contains("connection c-a"), "{open}");
+    assert_eq!(house.json(&["incidents", "list", "--json"])[0]["connection"], "c-a");
+    assert_eq!(house.run(&["incidents", "list", "--institution=AU77777"]).unwrap(), "");
+    let story = house.run(&["incidents", "show", &house.reference]).unwrap();
+    assert!(story.contains("invalid-credentials") && story.contains("delivered"), "{story}");
+    let story = house.json(&["incidents", "show", &house.reference, "--json"]);
+    assert_eq!(story["incident"]["reference"], house.reference.as_str());
+    assert_eq!(story["timeline"][0]["effect"], "sent");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_people_decide_is_taken_down_for_the_planner() {
+    let house = House::new().await;
+    for arguments in [
+        &["outbox", "retry", "waits"][..],
+        &["outbox", "release", "held"],
+        &["outbox", "cancel", "waits"],
+        &["pause", "--action=notify-user", "--institution=AU1"],
+        &["resume", "--action=notify-user", "--institution=AU1"],
+        &["pause"],
+        &["baseline", "release", "--scenario=mfa-required", "--number=5"],
+        &["hold", "release", "3"],
+        &["done", "c-a"],
+    ] {
+        let said = house.run(arguments).unwrap();
+        assert!(said.starts_with("taken down"), "{arguments:?}: {said}");
+    }
+    let pause =
+        Pause { action: Some(Action::NotifyUser), institution: Some("AU1".into()), ..Pause::default() };
+    assert_eq!(
+        house.asked().await,
+        [
+            Command::Retry { effect: "waits".into() },
+            Command::Retry { effect: "held".into() },
+            Command::Cancel { effect: "waits".into() },
+            Command::Pause(pause.clone()),
+            Command::Resume(pause),
+            Command::Pause(Pause::default()),
+            Command::ReleaseBaseline {
+                institution: None,
+                scenario: Some("mfa-required".into()),
+                number: Some(5)
+            },
+            Command::Release { hold: 3 },
+            Command::Done { connection: "c-a".into() },
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_asked_for_is_refused_at_once() {
+    let house = House::new().await;
+    for (arguments, why) in [
+        (&["outbox", "retry", "sent"][..], "sent is delivered: it is not tried again"),
+        (&["outbox", "release", "waits"], "only what is held can be released"),
+        (&["outbox", "cancel", "sent"], "it has its end"),
+        (&["outbox", "cancel", "nothing"], "there is no effect nothing"),
+        (&["outbox", "list", "--state=happy"], "one of planned, deferred"),
+    ] {
+        let error = house.run(arguments).unwrap_err();
+        assert!(error.contains(why), "{arguments:?}: {error}");
+    }
+    assert!(house.asked().await.is_empty());
+    let empty = tempfile::tempdir().unwrap();
+    std::fs::write(empty.path().join("alerter.yml"), "").unwrap();
+    let error = run(empty.path(), &["outbox", "list"]).unwrap_err();
+    assert!(error.contains("no such file") && !empty.path().join("alerter.db").exists(), "{error}");
+    std::fs::write(empty.path().join("alerter.yml"), "store: {sqlite: {}, postgres: {url_file: u}}\n")
+        .unwrap();
+    let error = run(empty.path(), &["outbox", "list"]).unwrap_err();
+    assert!(error.contains("not several"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tickets_and_suppressions_move_to_another_store() {
+    let house = House::new().await;
+    let exported = house.run(&["export"]).unwrap();
+    let other = tempfile::tempdir().unwrap();
+    let file = other.path().join("export.json");
+    std::fs::write(other.path().join("alerter.yml"), "").unwrap();
+    std::fs::write(&file, &exported).unwrap();
+    let store = Sqlite::open(&other.path().join("alerter.db"), now()).await.unwrap();
+    let said = run(other.path(), &["import", file.to_str().unwrap()]).unwrap();
+    assert!(said.contains("0 tickets and 1 suppressions"), "{said}");
+    assert_eq!(store.suppressed("person-1").await.unwrap().as_deref(), Some("5.1.1"));
+    assert_eq!(store.salt().await.unwrap(), house.store.salt().await.unwrap(), "the hashes mean the same");
+    // Where addresses were hashed already, those of another store name nobody.
+    let third = House::new().await;
+    let error = third.run(&["import", file.to_str().unwrap()]).unwrap_err();
+    assert!(error.contains("name nobody here"), "{error}");
+    std::fs::write(&file, "{\"version\": 1}").unwrap();
+    let error = third.run(&["import", file.to_str().unwrap()]).unwrap_err();
+    assert!(error.contains("line 1") && error.contains("not what `export` prints"), "{error}");
+}
