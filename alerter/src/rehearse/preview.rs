@@ -41,10 +41,9 @@ pub async fn preview(
 ) -> Result<String, Fatal> {
     let sources = Sources::load(&config.sources, &config.exporters, file, &TEMPLATES)?;
     let now = clock.now();
-    let path = daemon::config::relative_to(file, &config.store.sqlite.path);
     let mut kept = HashMap::new();
     let mut saved = Saved { born: now, ..Saved::default() };
-    let fresh = !path.exists();
+    let fresh = config.store.chosen()?.absent(file).is_some();
     if !fresh {
         let store = app::store(config, file, clock).await?;
         saved = store.load(now).await.map_err(Fatal::running)?;
