@@ -104,7 +104,12 @@ async fn evaluate(url: &str) -> Result<()> {
         stop: CancellationToken::new(),
         reload: Reload::new(),
         reports,
-        state: HashMap::new(),
+        state: {
+            let (kept, state) = tokio::sync::oneshot::channel();
+            // It is received by what this is part of.
+            let _ = kept.send(HashMap::new());
+            state
+        },
         evidence,
         measures: Measures::new(&prometheus::Registry::new())?,
     };
