@@ -97,7 +97,7 @@ pub async fn run(config: Config, run: Run, context: Context) -> Result<(), Fatal
         pauses: paused,
         limits: config.limits.clone(),
         pace: config.outbox.clone(),
-        salt,
+        salt: salt.clone(),
         domains,
         standing: standing.clone(),
     };
@@ -151,6 +151,7 @@ pub async fn run(config: Config, run: Run, context: Context) -> Result<(), Fatal
             limits: config.limits.clone(),
             actions: config.actions,
             routes,
+            salt: salt.clone(),
         },
         store,
         clock,

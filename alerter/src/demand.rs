@@ -79,6 +79,9 @@ pub struct Demand {
     pub source: Arc<str>,
     /// The alert's name (label `alertname`).
     pub rule: Arc<str>,
+    /// What the rule evaluates, as far as the source knows it: another one is a changed rule.
+    #[serde(default)]
+    pub definition: Arc<str>,
     /// What is asked for.
     pub action: Action,
     /// For what.

@@ -11,8 +11,8 @@ use crate::{
     evidence::Snapshot,
     metrics::Metrics,
     outbox::{Nudges, Outbox, Resolver, Signal, after_unknown},
-    plan::{Command, Input, Pause, Person, Planner, Said, Saved, Settings},
-    store::{Batch, EffectState, Store, StoreError},
+    plan::{Command, Input, Outcome, Pause, Person, Planner, Said, Saved, Settings},
+    store::{Batch, Effect, EffectState, Store, StoreError},
 };
 
 /// How often (real time) commands of the tools are looked for.
@@ -51,6 +51,8 @@ pub struct Engine {
     pauses: watch::Sender<Arc<Vec<Pause>>>,
     metrics: Metrics,
     ears: Ears,
+    /// What became of effects that a dead process was attempting.
+    died: Vec<Outcome>,
 }
 
 /// What an engine is made of.
@@ -86,32 +88,34 @@ struct Heard {
 
 impl Engine {
     /// Reads the store and goes on from there. Effects that a dead process was attempting become
-    /// `unknown`, which is committed before anything is delivered.
+    /// `unknown`, or end, in the first step: nothing of them is delivered before that is committed.
     ///
     /// # Errors
     /// The store cannot be read or written, or holds what this version cannot read.
     pub async fn start(parts: Parts) -> Result<Self, StoreError> {
         let Parts { settings, store, clock, mut outbox, nudges, resolver, pauses, metrics, ears } = parts;
         let now = clock.now();
-        let mut saved: Saved = store.load(now).await?;
-        let mut batch = Batch { at: now, ..Batch::default() };
-        for effect in &mut saved.effects {
-            if effect.state == EffectState::Unknown && effect.changed == now {
-                // Whether its desk can be searched is found out at the next attempt.
-                *effect = after_unknown(effect.clone(), effect.reason.clone(), now, true);
-                batch.changes.effects.push(effect.clone());
-            }
-        }
-        store.commit(&batch).await?;
-        let effects = saved.effects.clone();
+        let saved: Saved = store.load(now).await?;
+        let (interrupted, waiting): (Vec<Effect>, Vec<Effect>) = saved
+            .effects
+            .iter()
+            .cloned()
+            .partition(|effect| effect.state == EffectState::Unknown && effect.changed == now);
+        let died = interrupted.into_iter().map(|effect| {
+            let reason = effect.reason.clone();
+            // Whether its desk can be searched is found out at the next attempt.
+            let effect = after_unknown(effect, reason, now, true);
+            Outcome { effect, spoke_of: Vec::new(), refreshed: None, failed_before: None }
+        });
+        let died = died.collect();
         let planner =
             Planner::load(settings, saved).map_err(|why| StoreError::Unreadable { table: "planner", why })?;
         pauses.send_replace(Arc::new(planner.pauses().iter().cloned().collect()));
         if let Some(outbox) = &mut outbox {
-            outbox.submit(effects);
+            outbox.submit(waiting);
         }
         metrics.leads();
-        Ok(Self { planner, store, clock, outbox, nudges, resolver, pauses, metrics, ears })
+        Ok(Self { planner, store, clock, outbox, nudges, resolver, pauses, metrics, ears, died })
     }
 
     /// Plans until asked to stop; then lets what is in hand end, and keeps what became of it.
@@ -131,8 +135,9 @@ impl Engine {
                 "goes live: what fails already has no effect of this kind until it fails anew"
             );
         }
-        // What was due while nobody planned.
-        self.step(Heard::default()).await?;
+        // What was due while nobody planned, and what became of what was under way: their incidents must know.
+        let outcomes = std::mem::take(&mut self.died);
+        self.step(Heard { input: Input { outcomes, ..Input::default() }, ..Heard::default() }).await?;
         while !stop.is_cancelled() {
             let mut heard = Heard::default();
             let (clock, due) = (self.clock.clone(), self.planner.next_due());

@@ -7,6 +7,7 @@
 mod exporter;
 mod pages;
 mod scrape;
+mod traffic;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -16,6 +17,7 @@ pub(crate) use pages::EVIDENCE;
 pub use pages::{Page, snapshot};
 pub(crate) use scrape::why;
 pub use scrape::{Look, ScrapeError, Scraper, Seen};
+pub use traffic::{Bank, Traffic, Window};
 
 use daemon::Timestamp;
 
@@ -34,6 +36,10 @@ pub struct Snapshot {
     pub newly_failing: HashMap<Key, f64>,
     /// `basiq_jobs_finished_total` by institution, method and outcome.
     pub jobs_finished: HashMap<Key, f64>,
+    /// `basiq_job_steps_failed_total` by institution, method and scenario.
+    pub steps_failed: HashMap<Key, f64>,
+    /// What these counters say of the last 30 minutes; empty while nobody knows ([`Window`]).
+    pub traffic: HashMap<Bank, Traffic>,
 }
 
 /// Institution, method, and the scenario or outcome that is counted.

@@ -150,6 +150,12 @@ impl Reading {
                 *self.snapshot.newly_failing.entry((institution, method, scenario)).or_default() +=
                     sample.value;
             }
+            "basiq_job_steps_failed_total" => {
+                let [institution, method, scenario] =
+                    self.labels(sample, ["institution", "method", "scenario"]);
+                *self.snapshot.steps_failed.entry((institution, method, scenario)).or_default() +=
+                    sample.value;
+            }
             "basiq_jobs_finished_total" => {
                 let [institution, method, outcome] =
                     self.labels(sample, ["institution", "method", "outcome"]);
@@ -227,6 +233,8 @@ mod tests {
             "basiq_connector_status{institution=\"AU2\",method=\"web\",status=\"unknown\"} 1\n",
             "basiq_institution_info{institution=\"AU1\",institution_name=\"Hooli \\\"Bank\\\"\",tier=\"1\",country=\"AU\"} 1\n",
             "basiq_jobs_finished_total{institution=\"AU1\",method=\"web\",outcome=\"failed\"} 3\n",
+            "basiq_job_steps_failed_total{institution=\"AU1\",method=\"web\",step=\"retrieve-accounts\",code=\"maintenance\",scenario=\"service-unavailable\"} 4\n",
+            "basiq_job_steps_failed_total{institution=\"AU1\",method=\"web\",step=\"verify-credentials\",code=\"connector-error\",scenario=\"service-unavailable\"} 1\n",
             "basiq_users_newly_failing{institution=\"AU1\",method=\"web\",scenario=\"service-unavailable\"} 2\n",
         ));
         let connections = page(concat!(
@@ -257,6 +265,8 @@ mod tests {
         assert_eq!(seen.major_outage(&au2, &web), None);
         assert_eq!(&*seen.institution_name(&au1, &web), "Hooli \"Bank\"");
         assert_eq!(seen.jobs_finished[&(au1.clone(), web.clone(), "failed".into())], 3.0);
+        let service = "service-unavailable".into();
+        assert_eq!(seen.steps_failed[&(au1.clone(), web.clone(), service)], 5.0);
         assert_eq!(seen.newly_failing[&(au1, web, "service-unavailable".into())], 2.0);
     }
 

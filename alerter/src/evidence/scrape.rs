@@ -14,6 +14,7 @@ use super::{
     ExporterConfig, Snapshot, Target,
     exporter::{client, targets},
     pages::{self, Page},
+    traffic::Window,
 };
 
 /// How long one page may take, in real time.
@@ -79,6 +80,7 @@ pub struct Scraper {
     interval: Duration,
     /// The newest page of each target that could be read, and when.
     last: Vec<Option<(Timestamp, Page)>>,
+    window: Window,
 }
 
 impl Scraper {
@@ -88,7 +90,13 @@ impl Scraper {
     /// Settings that cannot work, in one line.
     pub fn new(exporters: &[ExporterConfig], file: Option<&Path>, interval: Duration) -> Result<Self, Fatal> {
         let targets: Vec<_> = targets(exporters, file)?.into_iter().map(Arc::new).collect();
-        Ok(Self { client: client()?, last: vec![None; targets.len()], targets, interval })
+        Ok(Self {
+            client: client()?,
+            last: vec![None; targets.len()],
+            window: Window::default(),
+            targets,
+            interval,
+        })
     }
 
     /// Looks once: what was seen, and what is known now.
@@ -103,6 +111,9 @@ impl Scraper {
         let mut snapshot = pages::snapshot(self.last.iter().flatten().map(|(_, page)| page));
         snapshot.as_of = self.last.iter().flatten().map(|(at, _)| *at).min().filter(|_| complete);
         snapshot.warm &= complete;
+        if snapshot.as_of == Some(at) {
+            snapshot.traffic = self.window.add(at, &snapshot);
+        }
         let clear = snapshot.warm && seen.iter().all(|seen| seen.page.is_ok());
         (Look { at, seen, clear }, snapshot)
     }

@@ -233,6 +233,22 @@ impl Incident {
         self.messages.iter().any(|message| matches!(message.state, MessageState::Told { .. }))
     }
 
+    /// Leaves what can be counted and nothing that says whose it was.
+    pub fn erase(&mut self, now: Timestamp) {
+        self.status = Status::Ended { reason: "forgotten".to_owned(), at: now };
+        self.changed = now;
+        for id in [&mut self.connection, &mut self.user, &mut self.key] {
+            id.clear();
+        }
+        for message in &mut self.messages {
+            message.message_id.clear();
+        }
+        for attempt in &mut self.attempts {
+            attempt.job.clear();
+        }
+        (self.withheld, self.refresh_refused, self.baseline, self.done) = (None, None, None, None);
+    }
+
     /// Refreshes that ended in a failed job.
     pub fn failed_attempts(&self) -> u32 {
         u32::try_from(self.attempts.iter().filter(|attempt| attempt.failed.is_some()).count())

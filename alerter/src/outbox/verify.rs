@@ -5,7 +5,7 @@ use daemon::Timestamp;
 use crate::{
     evidence::{Facts, Snapshot, State},
     incidents::Class,
-    plan::{Limits, since},
+    plan::{Health, Limits, health, since},
     store::{Effect, Payload, Phase},
 };
 
@@ -49,8 +49,10 @@ pub fn verify(effect: &Effect, snapshot: &Snapshot, now: Timestamp, limits: &Lim
                     Some(facts) if effect.phase == Phase::Closing => still_well(facts),
                     Some(facts) => {
                         let outage = known(snapshot, facts);
+                        let bank = (facts.institution.clone(), facts.method.clone());
+                        let jobs = snapshot.traffic.get(&bank).map(|traffic| health(traffic, limits));
                         still_fails(facts, Class::of(&connection.scenario))
-                            .and(|| fits_outage(&message.template, outage))
+                            .and(|| fits_outage(&message.template, outage, jobs))
                     }
                 };
                 (incident.clone(), answer)
@@ -59,6 +61,8 @@ pub fn verify(effect: &Effect, snapshot: &Snapshot, now: Timestamp, limits: &Lim
         Payload::Refresh { user, connection, class } => {
             vec![(first(effect), refreshable(snapshot, user, connection, *class))]
         }
+        // About a bank or Basiq: the planner withdraws it when that is over.
+        Payload::Ticket { cases, .. } if cases.is_empty() => return Verdict::Go(effect.incidents.clone()),
         Payload::Ticket { cases, ticket } => {
             vec![(first(effect), any_fails(snapshot, cases, &ticket.scenario))]
         }
@@ -132,12 +136,18 @@ fn still_well(facts: &Facts) -> Answer {
     }
 }
 
-/// "Delayed" is wrong once the bank is known to have an outage, and "outage" once it has lifted.
-fn fits_outage(template: &str, outage: Option<bool>) -> Answer {
-    match (template, outage) {
-        (_, None) => bank_unknown(),
-        ("delayed", Some(true)) => Answer::Over("the bank has a major outage now".to_owned()),
-        ("outage", Some(false)) => Answer::Over("the bank's outage has lifted".to_owned()),
+/// "Delayed" is wrong once the bank is known to have an outage, and "outage" once it has lifted: by the status of
+/// its connector, and by its jobs where anything is known of them.
+fn fits_outage(template: &str, outage: Option<bool>, jobs: Option<Option<Health>>) -> Answer {
+    match (template, outage, jobs) {
+        (_, None, _) => bank_unknown(),
+        ("delayed", Some(true), _) => Answer::Over("the bank has a major outage now".to_owned()),
+        ("delayed", _, Some(Some(Health::Ailing))) => {
+            Answer::Over("the bank's jobs say that it has an outage now".to_owned())
+        }
+        ("outage", Some(false), None | Some(Some(Health::Well))) => {
+            Answer::Over("the bank's outage has lifted".to_owned())
+        }
         _ => Answer::Holds,
     }
 }

@@ -36,7 +36,9 @@ impl Planner {
         effect.expires = effect.expires.max(after(now, lifetime));
         effect.changed = now;
         changes.effect(&effect, now);
-        self.effects.insert(effect.key.clone(), effect);
+        self.effects.insert(effect.key.clone(), effect.clone());
+        self.unhold_effect(&effect.key, now, changes);
+        self.none_held(&effect, now, changes);
     }
 
     /// Whether an effect that ended may be tried again; its incidents count on it anew.
@@ -67,19 +69,13 @@ impl Planner {
         effect.changed = now;
         changes.effect(&effect, now);
         self.free_cooldown(key, changes);
+        self.unhold_effect(key, now, changes);
+        self.none_held(&effect, now, changes);
+        // A storm's ticket is the ticket of all who joined it.
+        let references = self.storm_members(key).unwrap_or_else(|| effect.incidents.clone());
         if effect.phase == Phase::Ticket {
             self.storm_unfiled(key, changes);
         }
-        let references: Vec<String> = match effect.phase {
-            // A storm's ticket is the ticket of all who joined it.
-            Phase::Ticket => self
-                .incidents
-                .values()
-                .filter(|incident| incident.ticket.as_ref().is_some_and(|link| link.effect == key))
-                .map(|incident| incident.reference.clone())
-                .collect(),
-            _ => effect.incidents.clone(),
-        };
         for reference in references {
             self.change(&reference, now, changes, |incident| give_up(incident, &effect));
         }

@@ -108,6 +108,11 @@ pub enum Command {
         /// The effect's key.
         effect: String,
     },
+    /// Forget a user: cancel what waits, erase what names them.
+    Forget {
+        /// Basiq's user id.
+        user: String,
+    },
     /// A person closed the ticket of this incident.
     TicketClosed {
         /// The incident's reference.
@@ -140,10 +145,21 @@ impl Pause {
     }
 }
 
+/// A user who is forgotten: whatever else the store holds of them must lose its ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forgotten {
+    /// Basiq's user id.
+    pub user: String,
+    /// The keyed hash of their address, where it is known.
+    pub person: Option<String>,
+    /// References of their incidents of which the planner knew; older ones are found by the user's id.
+    pub incidents: Vec<String>,
+}
+
 /// What the planner keeps beside incidents and effects: a kind, a key within it, and JSON.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// `demand`, `cooldown`, `storm`, `hold`, `pause`, `notice`.
+    /// `demand`, `rule`, `cooldown`, `storm`, `hold`, `pause`, `mode`, `trouble`, `tombstone`, …
     pub kind: &'static str,
     /// Unique within the kind.
     pub key: String,
@@ -164,6 +180,8 @@ pub struct Changes {
     pub rows: Vec<Row>,
     /// Persons to suppress, with the relay's code.
     pub suppressed: Vec<(String, String)>,
+    /// Users to erase, after all of the above was written.
+    pub forgotten: Vec<Forgotten>,
     /// Users whose person the planner must know before it can go on.
     pub unresolved: Vec<String>,
 }
@@ -176,6 +194,7 @@ impl Changes {
             && self.timeline.is_empty()
             && self.rows.is_empty()
             && self.suppressed.is_empty()
+            && self.forgotten.is_empty()
     }
 
     /// Keeps the last version of what changed several times in one step.

@@ -1,20 +1,25 @@
-//! Holds: too many messages at once wait for a person (behaviour, section 5).
+//! Holds: too many messages at once, or what a changed rule had planned, wait for a person (behaviour,
+//! sections 5 and 8).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use daemon::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Changes, Row, messages::Ready, planner::Planner};
+use super::{
+    Changes, Row,
+    messages::Ready,
+    planner::{Planner, after, since},
+};
 use crate::{
-    incidents::{Message, MessageState},
-    store::Phase,
+    incidents::{Message, MessageState, TicketState},
+    store::{EffectState, Phase},
 };
 
 /// A batch that is held back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Hold {
-    /// By which it is released or discarded.
+    /// By which it is released or discarded. Never used again.
     pub number: u64,
     /// Since when.
     pub since: Timestamp,
@@ -22,6 +27,9 @@ pub struct Hold {
     pub reason: String,
     /// Incidents whose openings wait. Those that end leave it.
     pub incidents: BTreeSet<String>,
+    /// Keys of effects that were planned before and wait as well.
+    #[serde(default)]
+    pub effects: BTreeSet<String>,
 }
 
 impl Planner {
@@ -32,21 +40,42 @@ impl Planner {
         now: Timestamp,
         changes: &mut Changes,
     ) -> Vec<Ready> {
+        let held = |one: &Ready| self.incidents.get(&*one.reference).is_some_and(|it| it.hold.is_some());
+        let ready: Vec<Ready> =
+            ready.into_iter().filter(|one| one.phase == Phase::Closing || !held(one)).collect();
         let counted = |one: &Ready| one.phase != Phase::Closing && !one.released;
         let Some(reason) = self.too_many(ready.iter().filter(|one| counted(one))) else { return ready };
         let (held, free): (Vec<_>, Vec<_>) = ready.into_iter().partition(counted);
-        let number = self.holds.keys().next_back().map_or(1, |last| last + 1);
-        let incidents = held.iter().map(|one| one.reference.clone()).collect();
-        let hold = Hold { number, since: now, reason, incidents };
-        for one in &held {
-            let text = format!("held as number {number}: {}", hold.reason);
-            changes.tell(&one.reference, now, "held", text);
-            self.change(&one.reference, now, changes, |incident| incident.hold = Some(number));
+        let incidents = held.into_iter().map(|one| one.reference).collect();
+        self.open_hold(reason, incidents, BTreeSet::new(), now, changes);
+        free
+    }
+
+    /// Holds these together under a number of their own, and tells operators.
+    pub(super) fn open_hold(
+        &mut self,
+        reason: String,
+        incidents: BTreeSet<String>,
+        effects: BTreeSet<String>,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) {
+        self.last_hold += 1;
+        let number = self.last_hold;
+        changes.rows.push(Row { kind: "last-hold", key: String::new(), body: Some(number.to_string()) });
+        let hold = Hold { number, since: now, reason, incidents, effects };
+        for reference in &hold.incidents {
+            changes.tell(reference, now, "held", format!("held as number {number}: {}", hold.reason));
+            self.change(reference, now, changes, |incident| incident.hold = Some(number));
         }
+        let what = match (hold.incidents.len(), hold.effects.len()) {
+            (messages, 0) => format!("{messages} messages to users are held as number {number}"),
+            (_, effects) => format!("{effects} planned effects are held as number {number}"),
+        };
         self.own_notice(
             &format!("hold-{number}"),
             "BasiqAlerterHolds",
-            &format!("{} messages to users are held as number {number}", held.len()),
+            &what,
             &format!(
                 "{}. Look at them on the alerter's page, then release or discard number {number}.",
                 hold.reason
@@ -56,7 +85,6 @@ impl Planner {
         );
         changes.rows.push(row(&hold));
         self.holds.insert(number, hold);
-        free
     }
 
     fn too_many<'a>(&self, batch: impl Iterator<Item = &'a Ready>) -> Option<String> {
@@ -94,11 +122,29 @@ impl Planner {
             .or_else(|| over(&banks, limits.hold_institution, "institution"))
     }
 
-    /// An incident that ended, or failed otherwise, leaves its hold.
-    pub(super) fn unhold(&mut self, number: u64, reference: &str, changes: &mut Changes) {
+    /// An incident that ended, or failed otherwise, leaves its hold; the hold of nothing ends.
+    pub(super) fn unhold(&mut self, number: u64, reference: &str, now: Timestamp, changes: &mut Changes) {
         let Some(hold) = self.holds.get_mut(&number) else { return };
         hold.incidents.remove(reference);
-        changes.rows.push(row(hold));
+        self.kept_or_ended(number, now, changes);
+    }
+
+    /// A held effect was withdrawn.
+    pub(super) fn unhold_effect(&mut self, key: &str, now: Timestamp, changes: &mut Changes) {
+        let of = |(number, hold): (&u64, &mut Hold)| hold.effects.remove(key).then_some(*number);
+        if let Some(number) = self.holds.iter_mut().find_map(of) {
+            self.kept_or_ended(number, now, changes);
+        }
+    }
+
+    fn kept_or_ended(&mut self, number: u64, now: Timestamp, changes: &mut Changes) {
+        let Some(hold) = self.holds.get(&number) else { return };
+        if hold.incidents.is_empty() && hold.effects.is_empty() {
+            self.holds.remove(&number);
+            self.end_hold(number, now, changes);
+        } else {
+            changes.rows.push(row(hold));
+        }
     }
 
     /// Lets a held batch go, as far as it still holds.
@@ -111,14 +157,28 @@ impl Planner {
                 incident.released = true;
             });
         }
+        for key in &hold.effects {
+            let Some(effect) = self.effects.get_mut(key) else { continue };
+            if effect.state != EffectState::Held {
+                continue;
+            }
+            let lifetime = since(effect.expires, effect.created);
+            effect.state = EffectState::Planned;
+            effect.reason = format!("hold {number} was released");
+            effect.next_attempt = now;
+            effect.expires = after(now, lifetime);
+            effect.changed = now;
+            changes.effect(effect, now);
+        }
         self.end_hold(number, now, changes);
     }
 
     /// Lets a held batch never go.
     pub(super) fn discard(&mut self, number: u64, now: Timestamp, changes: &mut Changes) {
         let Some(hold) = self.holds.remove(&number) else { return };
+        let why = format!("hold {number} was discarded");
         for reference in &hold.incidents {
-            changes.tell(reference, now, "discarded", format!("hold {number} was discarded"));
+            changes.tell(reference, now, "discarded", why.clone());
             self.change(reference, now, changes, |incident| {
                 incident.hold = None;
                 incident.messages.push(Message {
@@ -128,12 +188,39 @@ impl Planner {
                     closing_template: String::new(),
                     effect: String::new(),
                     message_id: String::new(),
-                    state: MessageState::Failed { why: format!("hold {number} was discarded") },
+                    state: MessageState::Failed { why: why.clone() },
                     closing: None,
                 });
             });
         }
+        for key in &hold.effects {
+            self.discard_effect(key, &why, now, changes);
+        }
         self.end_hold(number, now, changes);
+    }
+
+    /// Cancels a held effect for good: its incidents do not ask for it again.
+    fn discard_effect(&mut self, key: &str, why: &str, now: Timestamp, changes: &mut Changes) {
+        let Some(mut effect) = self.effects.remove(key) else { return };
+        effect.state = EffectState::Cancelled;
+        why.clone_into(&mut effect.reason);
+        effect.changed = now;
+        changes.effect(&effect, now);
+        self.free_cooldown(key, changes);
+        for reference in &effect.incidents {
+            self.change(reference, now, changes, |incident| {
+                for message in incident.messages.iter_mut().filter(|message| message.effect == effect.key) {
+                    message.state = MessageState::Failed { why: why.to_owned() };
+                }
+                if incident.refresh.as_deref() == Some(key) {
+                    incident.refresh = None;
+                    incident.refresh_refused = Some(why.to_owned());
+                }
+                if let Some(link) = incident.ticket.as_mut().filter(|link| link.effect == effect.key) {
+                    link.state = TicketState::Failed;
+                }
+            });
+        }
     }
 
     fn end_hold(&mut self, number: u64, now: Timestamp, changes: &mut Changes) {

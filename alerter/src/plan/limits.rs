@@ -58,11 +58,30 @@ pub struct Limits {
     /// A connector longer in major outage than this: one notice, one ticket for the institution.
     #[serde(with = "duration")]
     pub long_outage: Duration,
+    /// Distinct users newly failing at a bank in half an hour before it is named as having an outage.
+    pub cause_users: u32,
+    /// The share of the bank's finished jobs that must newly fail for that.
+    pub cause_share: f64,
+    /// How many times its usual share that must be.
+    pub cause_times: f64,
+    /// Institutions over that threshold at once before the cause is Basiq.
+    pub platform_banks: u32,
+    /// Their share of all institutions with jobs for that.
+    pub platform_share: f64,
+    /// After how long a ticket that a person closed hears that its connection still fails.
+    #[serde(with = "duration")]
+    pub closed_ticket: Duration,
+    /// A notice of something that merely happened ends when it has not happened again for so long.
+    #[serde(with = "duration")]
+    pub notice_quiet: Duration,
     /// Evidence older than this is none.
     #[serde(with = "duration")]
     pub evidence_age: Duration,
     /// Openings of one settling batch before all of it is held.
     pub hold_batch: u32,
+    /// People that the first evaluation of a new or changed rule may reach before all of it is held; a quarter of
+    /// `hold_batch` where it is not set.
+    pub hold_new_rule: Option<u32>,
     /// Openings in an hour for one rule before the rest is held.
     pub hold_rule: u32,
     /// Openings in an hour for one institution before the rest is held.
@@ -97,6 +116,13 @@ pub struct Limits {
     pub lifetime_notice: Duration,
 }
 
+impl Limits {
+    /// How many people the first evaluation of a new or changed rule may reach.
+    pub fn new_rule_limit(&self) -> u32 {
+        self.hold_new_rule.unwrap_or(self.hold_batch / 4)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         let seconds = Duration::from_secs;
@@ -117,8 +143,16 @@ impl Default for Limits {
             outage_spread: seconds(HOUR),
             catch_up_spread: seconds(30 * MINUTE),
             long_outage: seconds(DAY),
+            cause_users: 10,
+            cause_share: 0.2,
+            cause_times: 5.0,
+            platform_banks: 5,
+            platform_share: 0.3,
+            closed_ticket: seconds(DAY),
+            notice_quiet: seconds(DAY),
             evidence_age: seconds(5 * MINUTE),
             hold_batch: 200,
+            hold_new_rule: None,
             hold_rule: 500,
             hold_institution: 500,
             hold_all: 1000,

@@ -7,13 +7,13 @@ use daemon::Timestamp;
 
 use super::{
     Changes, Person, Row,
-    planner::{Next, Planner, after, digest, since},
+    planner::{Next, Planner, after, digest, owes_end, since, unanswered},
 };
 use crate::{
     channels::{MessageConnection, UserMessage},
     config::Mode,
     demand::Action,
-    incidents::{Class, Incident, Message, MessageState, Status},
+    incidents::{Cause, Class, Incident, Message, MessageState, Status},
     store::{Effect, EffectState, Payload, Phase},
 };
 
@@ -60,6 +60,10 @@ impl Planner {
         if !incident.is_open() || incident.class == Class::Stale || incident.hold.is_some() {
             return;
         }
+        // Its end looks at all incidents again.
+        if self.platform().is_some() {
+            return;
+        }
         let Some(demand) = self.demand(incident, Action::NotifyUser).cloned() else { return };
         let Some(asked) = demand.template.as_deref() else { return };
         if self.withheld(Action::NotifyUser, &demand.rule, incident) {
@@ -74,7 +78,11 @@ impl Planner {
         if incident.messages.iter().any(said) {
             return;
         }
-        let outage = incident.class == Class::Service && incident.outage.since.is_some();
+        let outage = incident.class == Class::Service && incident.cause == Cause::Bank;
+        if outage && incident.outage.since.is_none() && self.snapshot.traffic.is_empty() {
+            // Named by its jobs, of which nothing is known after a start: what would verify a message?
+            return next.at(Some(after(now, self.settings.limits.evidence_age)));
+        }
         let template = if outage && phase == Phase::Opening { "outage".to_owned() } else { asked.to_owned() };
         let due = self.opening_due(incident, phase, demand.numbers.settle);
         let wait = incident.message_after.map_or(due, |quiet| due.max(quiet));
@@ -151,7 +159,8 @@ impl Planner {
             return after(incident.class_since, settle.unwrap_or(limits.settle));
         }
         let settled = after(incident.class_since, settle.unwrap_or(limits.settle_delayed));
-        if let Some(began) = incident.outage.since {
+        let named = incident.outage.since.or_else(|| self.ailing(&incident.institution, &incident.method));
+        if let Some(began) = named {
             return settled.min(after(began.max(incident.class_since), limits.settle));
         }
         incident
@@ -172,13 +181,12 @@ impl Planner {
         changes: &mut Changes,
     ) {
         let Status::Ended { reason, at } = &incident.status else { return };
-        if !matches!(reason.as_str(), "recovered" | "superseded") {
+        if !owes_end(reason) || self.platform().is_some() {
             return;
         }
-        let told = |message: &&Message| {
-            matches!(message.state, MessageState::Told { .. }) && message.closing.is_none()
+        let Some(last) = incident.messages.iter().rfind(|message| unanswered(message)).cloned() else {
+            return;
         };
-        let Some(last) = incident.messages.iter().rfind(told).cloned() else { return };
         let owing = self.effects.get(&last.effect).map(|effect| effect.rule.clone());
         let rule = owing.unwrap_or_default();
         if self.settings.actions.mode(Action::NotifyUser) == Mode::Off
@@ -187,6 +195,7 @@ impl Planner {
             return;
         }
         let due = after(*at, self.settings.limits.settle_closing);
+        let due = incident.message_after.map_or(due, |quiet| due.max(quiet));
         if due > now {
             return next.at(Some(due));
         }

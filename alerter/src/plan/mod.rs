@@ -1,7 +1,9 @@
 //! What to do about incidents, and the limits no rule can switch off (pure).
 
 mod byhand;
+mod causes;
 mod changes;
+mod forget;
 mod holds;
 mod limits;
 mod messages;
@@ -10,11 +12,15 @@ mod observe;
 mod outcomes;
 mod planner;
 mod retry;
+mod storms;
 mod switches;
 mod tickets;
+mod troubles;
+mod versions;
 mod wheel;
 
-pub use changes::{Changes, Command, Input, Outcome, Pause, Person, Row, Said, Saved};
+pub(crate) use causes::{Health, health};
+pub use changes::{Changes, Command, Forgotten, Input, Outcome, Pause, Person, Row, Said, Saved};
 pub use holds::Hold;
 pub use limits::Limits;
 pub use planner::{Planner, Settings};

@@ -16,6 +16,9 @@ use crate::{
 
 /// The `source` of what the planner itself reports.
 const OWN: &str = "alerter";
+/// Own notices of what merely happened: nothing else says that it is over.
+const PASSING: [&str; 3] =
+    ["BasiqAlerterDeadEffects", "BasiqAlerterLabelMismatch", "BasiqAlerterForgottenTickets"];
 
 impl Planner {
     /// A demand for a notice fires: planned once, whatever re-fires.
@@ -62,12 +65,60 @@ impl Planner {
             template: None,
             closing_template: None,
             numbers: Arc::new(Numbers::default()),
+            definition: Arc::default(),
             starts_at: now,
             fingerprint: 0,
         };
         let id = digest(&format!("{OWN}/{key}"));
         if !self.notices.contains_key(&id) {
             self.notice_fires(&id, demand, now, changes);
+        }
+    }
+
+    /// What an own notice tells of has happened (again): it ends a day after the last time.
+    pub(super) fn happens(&mut self, key: &str, now: Timestamp) {
+        self.happened.insert(digest(&format!("{OWN}/{key}")), now);
+    }
+
+    /// Ends own notices of what merely happened, once it has not happened again for a day.
+    pub(super) fn end_quiet_notices(&mut self, now: Timestamp, changes: &mut Changes) {
+        let quiet = self.settings.limits.notice_quiet;
+        let over = |(id, notice): (&String, &Demand)| {
+            let last = self.happened.get(id).copied().unwrap_or(notice.starts_at);
+            let passing = *notice.source == *OWN && PASSING.contains(&&*notice.rule);
+            (passing && since(now, last) >= quiet).then(|| id.clone())
+        };
+        let over: Vec<String> = self.notices.iter().filter_map(over).collect();
+        for id in over {
+            self.happened.remove(&id);
+            self.notice_ended(&id, now, changes);
+        }
+    }
+
+    /// An effect waits for a person: nobody knows whether it was taken, and nothing can find out.
+    pub(super) fn held_for_a_person(&mut self, effect: &Effect, now: Timestamp, changes: &mut Changes) {
+        self.own_notice(
+            &format!("held/{}", effect.channel),
+            "BasiqAlerterHeldEffects",
+            &format!("What goes through {} waits for a person", effect.channel),
+            &format!(
+                "{}: {}. `basiq-alerter outbox list --state held` shows all of them.",
+                effect.key, effect.reason
+            ),
+            now,
+            changes,
+        );
+    }
+
+    /// The notice ends with the last effect of its channel that was held.
+    pub(super) fn none_held(&mut self, effect: &Effect, now: Timestamp, changes: &mut Changes) {
+        let key = format!("held/{}", effect.channel);
+        if !self.notices.contains_key(&digest(&format!("{OWN}/{key}"))) {
+            return;
+        }
+        let held = |other: &Effect| other.channel == effect.channel && other.state == EffectState::Held;
+        if !self.effects.values().any(held) {
+            self.own_notice_ended(&key, now, changes);
         }
     }
 
@@ -85,8 +136,10 @@ impl Planner {
         now: Timestamp,
         changes: &mut Changes,
     ) {
+        let key = format!("mismatch/{connection}");
+        self.happens(&key, now);
         self.own_notice(
-            &format!("mismatch/{connection}"),
+            &key,
             "BasiqAlerterLabelMismatch",
             "An alert names another user than the exporter knows for its connection",
             &format!("Connection {connection}, rule {rule}: the alert's user_id is not the one of the evidence. Nothing is done for it; look at where the alert comes from."),

@@ -6,7 +6,7 @@ use daemon::Timestamp;
 
 use super::{
     Changes, Row,
-    planner::{Planner, after, digest, share, since},
+    planner::{Planner, after, digest, since},
 };
 use crate::{
     demand::{Action, Demand, Subject},
@@ -20,9 +20,12 @@ impl Planner {
     /// connection under that user.
     pub(super) fn demand_fires(&mut self, demand: Demand, now: Timestamp, changes: &mut Changes) {
         let id = demand_id(&demand);
-        let Subject::Connection { connection, .. } = &demand.subject else {
+        let Subject::Connection { connection, user } = &demand.subject else {
             return self.notice_fires(&id, demand, now, changes);
         };
+        if self.forgot(user) {
+            return;
+        }
         if demand.action == Action::NotifyOperator {
             return self.notice_fires(&id, demand, now, changes);
         }
@@ -56,10 +59,10 @@ impl Planner {
         }
     }
 
-    /// Takes a newer look and finds the connections that it bears on.
-    pub(super) fn look(&mut self, snapshot: Arc<Snapshot>) {
+    /// Takes a newer look and finds the connections that it bears on. Gives whether it is another one.
+    pub(super) fn look(&mut self, snapshot: Arc<Snapshot>) -> bool {
         if Arc::ptr_eq(&snapshot, &self.snapshot) {
-            return;
+            return false;
         }
         let banks_changed = snapshot.connectors != self.snapshot.connectors;
         for (connection, reference) in &self.current {
@@ -76,6 +79,7 @@ impl Planner {
             }
         }
         self.snapshot = snapshot;
+        true
     }
 
     /// Brings the incident of one connection to what the evidence says.
@@ -121,6 +125,9 @@ impl Planner {
             Subject::Connection { user, .. } => *user == facts.user,
             Subject::Other => false,
         };
+        if self.forgot(&facts.user) {
+            return;
+        }
         if !demands.iter().any(claimed) {
             let rule = demands.first().map(|demand| demand.rule.to_string()).unwrap_or_default();
             return self.mismatch(connection, &rule, now, changes);
@@ -146,11 +153,11 @@ impl Planner {
             // Another connection's incident has the same fifty bits.
             name.push('+');
         }
-        let outage = Outage {
-            since: (self.snapshot.major_outage(&facts.institution, &facts.method) == Some(true))
-                .then_some(now),
-            ..Outage::default()
-        };
+        let platform = self.platform().is_some();
+        let major = self.snapshot.major_outage(&facts.institution, &facts.method) == Some(true);
+        let outage = Outage { since: (platform || major).then_some(now), ..Outage::default() };
+        let class = Class::of(failing.scenario);
+        let ailing = class == Class::Service && self.ailing(&facts.institution, &facts.method).is_some();
         Incident {
             reference: reference(&name),
             key: name,
@@ -160,7 +167,7 @@ impl Planner {
             institution_name: self.snapshot.institution_name(&facts.institution, &facts.method).to_string(),
             method: facts.method.to_string(),
             scenario: failing.scenario.to_string(),
-            class: Class::of(failing.scenario),
+            class,
             class_since: failing.since,
             scenario_since: failing.since,
             failing_since: failing.since,
@@ -169,7 +176,11 @@ impl Planner {
             opened: now,
             changed: now,
             status: Status::Open,
-            cause: if outage.since.is_some() { Cause::Bank } else { Cause::Connection },
+            cause: match () {
+                () if platform => Cause::Platform,
+                () if major || ailing => Cause::Bank,
+                () => Cause::Connection,
+            },
             baseline: self.baseline(failing.last, now),
             muted: Vec::new(),
             reopened: 0,
@@ -237,34 +248,16 @@ impl Planner {
         incident.scenario_since = now;
         let class = Class::of(failing.scenario);
         if class != incident.class {
+            let group = (incident.institution.clone(), incident.method.clone(), incident.class);
+            if let Some(settling) = self.settling.get_mut(&group) {
+                settling.remove(incident.reference.as_str());
+            }
+            if let Some(hold) = incident.hold.take() {
+                self.unhold(hold, &incident.reference, now, changes);
+            }
             incident.class = class;
             incident.class_since = now;
             self.withdraw_messages(incident, "the failure is another one now", now, changes);
-        }
-    }
-
-    /// Starts and stops the time that counts for nothing.
-    fn outage(&self, incident: &mut Incident, facts: &Facts, now: Timestamp, changes: &mut Changes) {
-        let major = self.snapshot.major_outage(&facts.institution, &facts.method);
-        match (major, incident.outage.since) {
-            (Some(true), None) => {
-                incident.outage.since = Some(now);
-                incident.cause = Cause::Bank;
-                let text =
-                    format!("{} is in major outage: no refresh, no ticket until it lifts", facts.institution);
-                changes.tell(&incident.reference, now, "outage", text);
-            }
-            (Some(false), Some(began)) => {
-                let spread = self.settings.limits.outage_spread.mul_f64(share(&incident.reference));
-                incident.outage.since = None;
-                incident.outage.total += since(now, began);
-                incident.outage.restart = Some(after(now, spread));
-                incident.cause = Cause::Connection;
-                let text = format!("the outage of {} has lifted; waiting starts anew", facts.institution);
-                changes.tell(&incident.reference, now, "outage-lifted", text);
-            }
-            // Where nobody knows, what was known holds.
-            _ => {}
         }
     }
 
@@ -288,7 +281,7 @@ impl Planner {
         self.withdraw_refresh(incident, reason, now, changes);
         self.ticket_of_ended(incident, reason, at, now, changes);
         if let Some(hold) = incident.hold.take() {
-            self.unhold(hold, &incident.reference, changes);
+            self.unhold(hold, &incident.reference, now, changes);
         }
         incident.deferred = None;
     }
@@ -330,6 +323,7 @@ impl Planner {
         let withdrawn = self.effects.remove(effect);
         if withdrawn.is_some() {
             self.free_cooldown(effect, changes);
+            self.unhold_effect(effect, now, changes);
         }
     }
 

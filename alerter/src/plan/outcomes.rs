@@ -17,8 +17,18 @@ impl Planner {
     pub(super) fn take(&mut self, outcome: Outcome, now: Timestamp, changes: &mut Changes) {
         let Outcome { mut effect, spoke_of, refreshed, failed_before } = outcome;
         if !effect.state.is_final() {
+            if effect.state == EffectState::Held && self.effects.contains_key(&effect.key) {
+                self.held_for_a_person(&effect, now, changes);
+            }
             match self.effects.get_mut(&effect.key) {
-                Some(known) => *known = effect.clone(),
+                // Held meanwhile, and put off by its line: it stays held.
+                Some(known) => {
+                    if known.state == EffectState::Held && effect.state == EffectState::Deferred {
+                        effect.state = EffectState::Held;
+                        effect.reason.clone_from(&known.reason);
+                    }
+                    *known = effect.clone();
+                }
                 // It was cancelled while it was on its way, and was not taken: so it stays.
                 None => {
                     effect.state = EffectState::Cancelled;
@@ -29,6 +39,8 @@ impl Planner {
         }
         changes.effect(&effect, now);
         self.effects.remove(&effect.key);
+        self.unhold_effect(&effect.key, now, changes);
+        self.none_held(&effect, now, changes);
         match effect.phase {
             Phase::Opening | Phase::GaveUp => self.message_ended(&effect, &spoke_of, now, changes),
             Phase::Closing => self.closing_ended(&effect, &spoke_of, now, changes),
@@ -158,20 +170,17 @@ impl Planner {
     }
 
     fn ticket_ended(&mut self, effect: &Effect, now: Timestamp, changes: &mut Changes) {
+        self.trouble_filed(effect, now, changes);
+        let members = self.storm_members(&effect.key).unwrap_or_else(|| effect.incidents.clone());
         if let (EffectState::Delivered, Some(remote)) = (effect.state, &effect.remote) {
             self.storm_filed(&effect.key, remote, changes);
         } else {
             self.storm_unfiled(&effect.key, changes);
         }
-        let members: Vec<String> = self
-            .incidents
-            .values()
-            .filter(|incident| incident.ticket.as_ref().is_some_and(|link| link.effect == effect.key))
-            .map(|incident| incident.reference.clone())
-            .collect();
         for reference in members {
             self.change(&reference, now, changes, |incident| {
-                let Some(link) = &mut incident.ticket else { return };
+                let link = incident.ticket.as_mut().filter(|link| link.effect == effect.key);
+                let Some(link) = link else { return };
                 match effect.state {
                     EffectState::Delivered => {
                         link.state = TicketState::Filed;
@@ -189,8 +198,10 @@ impl Planner {
         if effect.phase == Phase::Notice {
             return;
         }
+        let key = format!("dead/{}/{}", effect.channel, effect.phase.as_str());
+        self.happens(&key, now);
         self.own_notice(
-            &format!("dead/{}/{}", effect.channel, effect.phase.as_str()),
+            &key,
             "BasiqAlerterDeadEffects",
             &format!("{} through {} will never be taken", effect.phase.as_str(), effect.channel),
             &format!(

@@ -6,15 +6,18 @@ use std::{
     time::Duration,
 };
 
-use daemon::Timestamp;
+use daemon::{Secret, Timestamp};
 use jiff::SignedDuration;
 use sha2::{Digest, Sha256};
 
 use super::{
     Changes, Command, Input, Limits, Pause, Person, Row, Saved,
+    causes::{Fault, Trouble},
     holds::Hold,
     messages::{Cooldown, Ready, cooldown_row},
-    tickets::{Group, ReadyTicket, Storm},
+    storms::Storm,
+    tickets::{Group, ReadyTicket},
+    versions::{RuleName, Version},
     wheel::Wheel,
 };
 use crate::{
@@ -38,6 +41,8 @@ pub struct Settings {
     pub actions: Actions,
     /// The channels' names.
     pub routes: Routes,
+    /// What the ids of forgotten users are hashed with.
+    pub salt: Secret,
 }
 
 /// Decides what to do. Holds what is open; reads no clock and does no I/O.
@@ -73,6 +78,20 @@ pub struct Planner {
     /// Incidents whose ticket is due but settles.
     pub(super) settling: HashMap<Group, BTreeSet<Arc<str>>>,
     pub(super) storms: BTreeMap<String, Storm>,
+    /// What is at fault beside connections.
+    pub(super) troubles: BTreeMap<Fault, Trouble>,
+    /// Versions of rules that have fired.
+    pub(super) versions: HashMap<RuleName, Vec<Version>>,
+    /// Connections of the first evaluation of rules that are new or changed.
+    pub(super) firsts: BTreeMap<String, BTreeSet<Arc<str>>>,
+    /// The number of the newest hold there ever was.
+    pub(super) last_hold: u64,
+    /// When a person closed the ticket of an incident that still failed.
+    pub(super) closed: HashMap<String, Timestamp>,
+    /// Keyed hashes of users who were forgotten.
+    pub(super) tombstones: BTreeSet<String>,
+    /// When what an own notice tells of last happened, by the notice's key.
+    pub(super) happened: HashMap<String, Timestamp>,
     /// When what no longer bounds anything was last let go of.
     pub(super) tidied: Timestamp,
     /// What each action might do when the planner last ran.
@@ -109,6 +128,13 @@ impl Planner {
             suppressions: VecDeque::new(),
             settling: HashMap::new(),
             storms: BTreeMap::new(),
+            troubles: BTreeMap::new(),
+            versions: HashMap::new(),
+            firsts: BTreeMap::new(),
+            last_hold: 0,
+            closed: HashMap::new(),
+            tombstones: BTreeSet::new(),
+            happened: HashMap::new(),
             modes: BTreeMap::new(),
             tidied: Timestamp::MIN,
             notices: BTreeMap::new(),
@@ -120,7 +146,8 @@ impl Planner {
         }
         let mut incidents = saved.incidents;
         incidents.sort_by_key(|incident| incident.opened);
-        for incident in incidents {
+        // One that was forgotten is nobody's any more.
+        for incident in incidents.into_iter().filter(|incident| !incident.connection.is_empty()) {
             let reference: Arc<str> = incident.reference.as_str().into();
             let connection: Arc<str> = incident.connection.as_str().into();
             planner.touched.insert(connection.clone());
@@ -136,6 +163,7 @@ impl Planner {
         match kind {
             "demand" => {
                 let demand: Demand = serde_json::from_str(body)?;
+                self.knew(&demand);
                 match &demand.subject {
                     Subject::Connection { connection, .. } if demand.action != Action::NotifyOperator => {
                         self.touched.insert(connection.clone());
@@ -157,7 +185,32 @@ impl Planner {
             }
             "hold" => {
                 let hold: Hold = serde_json::from_str(body)?;
+                self.last_hold = self.last_hold.max(hold.number);
                 self.holds.insert(hold.number, hold);
+            }
+            "last-hold" => self.last_hold = self.last_hold.max(serde_json::from_str(body)?),
+            "rule" => {
+                let version: Version = serde_json::from_str(body)?;
+                let known = self.versions.entry(version.name()).or_default();
+                if !known.contains(&version) {
+                    known.push(version);
+                }
+            }
+            "trouble" => {
+                let trouble: Trouble = serde_json::from_str(body)?;
+                if let (Fault::Major { .. }, None) = (&trouble.fault, trouble.ended) {
+                    let due = after(trouble.since, self.settings.limits.long_outage);
+                    self.due.set(&trouble.fault.name().into(), Some(due));
+                }
+                self.troubles.insert(trouble.fault.clone(), trouble);
+            }
+            "closed-ticket" => {
+                if let Ok(at) = body.parse() {
+                    self.closed.insert(key.to_owned(), at);
+                }
+            }
+            "tombstone" => {
+                self.tombstones.insert(key.to_owned());
             }
             "mode" => {
                 self.modes.insert(key.to_owned(), serde_json::from_str(body)?);
@@ -205,13 +258,17 @@ impl Planner {
             for demand in said.ended {
                 self.demand_ended(&demand, now, &mut changes);
             }
+            self.meet(&said.firing, now, &mut changes);
             for demand in said.firing {
                 self.demand_fires(demand, now, &mut changes);
             }
         }
-        if let Some(snapshot) = input.snapshot {
-            self.look(snapshot);
+        if let Some(snapshot) = input.snapshot
+            && self.look(snapshot)
+        {
+            self.weigh(now, &mut changes);
         }
+        self.report_troubles(now, &mut changes);
         for outcome in input.outcomes {
             self.take(outcome, now, &mut changes);
         }
@@ -239,6 +296,7 @@ impl Planner {
             for connection in touched {
                 self.consider(&connection, now, &mut changes);
             }
+            self.hold_firsts(now, &mut changes);
             self.plan_messages(now, &mut changes);
             self.plan_tickets(now, &mut changes);
         }
@@ -259,6 +317,10 @@ impl Planner {
         self.decide_closing(&mut incident, now, &mut next, changes);
         self.decide_refresh(&mut incident, now, &mut next, changes);
         self.decide_ticket(&mut incident, now, &mut next, changes);
+        if let Some(user) = self.decide_forget(&incident, now, &mut next) {
+            self.put_back(before, incident, now, changes);
+            return self.forget(&user, now, changes);
+        }
         let forget = self.forget_at(&incident);
         if forget.is_some_and(|at| at <= now) {
             self.due.set(&reference, None);
@@ -329,6 +391,14 @@ impl Planner {
     /// Ended incidents leave memory once they can neither be continued nor owe a message.
     fn forget_at(&self, incident: &Incident) -> Option<Timestamp> {
         match &incident.status {
+            // A closing that is owed and held up by a pause or a fault of Basiq is not forgotten.
+            crate::incidents::Status::Ended { reason, .. }
+                if owes_end(reason)
+                    && incident.messages.iter().any(unanswered)
+                    && self.settings.actions.mode(Action::NotifyUser) != Mode::Off =>
+            {
+                None
+            }
             crate::incidents::Status::Ended { at, .. } => {
                 Some(after(*at, self.settings.limits.reopen.max(self.settings.limits.lifetime_ready)))
             }
@@ -345,6 +415,8 @@ impl Planner {
             return;
         }
         self.tidied = now;
+        self.forget_storms(changes);
+        self.end_quiet_notices(now, changes);
         let over = self
             .cooldowns
             .iter()
@@ -382,11 +454,22 @@ impl Planner {
             // The effect as it stands comes with the step's input.
             Command::Retry { .. } => {}
             Command::Cancel { effect } => self.cancel(&effect, now, changes),
+            Command::Forget { user } => self.forget(&user, now, changes),
             Command::TicketClosed { incident, wont_fix } => {
                 self.ticket_closed(&incident, wont_fix, now, changes);
             }
         }
     }
+}
+
+/// Whether an end for this reason is told to those who were told of the beginning.
+pub(super) fn owes_end(reason: &str) -> bool {
+    matches!(reason, "recovered" | "superseded")
+}
+
+/// Whether the end of what this message told of is not even planned to be told.
+pub(super) fn unanswered(message: &crate::incidents::Message) -> bool {
+    matches!(message.state, crate::incidents::MessageState::Told { .. }) && message.closing.is_none()
 }
 
 fn fits(demand: &Demand, incident: &Incident) -> bool {

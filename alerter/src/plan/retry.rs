@@ -12,6 +12,9 @@ use crate::{
     store::{Effect, EffectState, Payload, Phase},
 };
 
+/// What a refresh follows that no rule but the user's word asked for.
+const DONE: &str = "done";
+
 impl Planner {
     /// Plans a refresh that is due, or says when it will be.
     pub(super) fn decide_refresh(
@@ -21,14 +24,15 @@ impl Planner {
         next: &mut Next,
         changes: &mut Changes,
     ) {
+        self.withdraw_unasked_refresh(incident, now, changes);
         if !incident.is_open() || incident.refresh.is_some() || incident.refresh_refused.is_some() {
             return;
         }
-        if incident.outage.since.is_some() {
+        if incident.outage.since.is_some() || self.platform().is_some() {
             return;
         }
         let (rule, due, lifetime) = match self.done_refresh(incident) {
-            Some(due) => ("done".to_owned(), due, None),
+            Some(due) => (DONE.to_owned(), due, None),
             None => match self.retry(incident) {
                 Some(due) => due,
                 None => return,
@@ -70,6 +74,19 @@ impl Planner {
         incident.refresh = Some(effect.key.clone());
         changes.effect(&effect, now);
         self.effects.insert(effect.key.clone(), effect);
+    }
+
+    /// Cancels a refresh that its rule no longer asks for and that is not on its way yet.
+    fn withdraw_unasked_refresh(&mut self, incident: &mut Incident, now: Timestamp, changes: &mut Changes) {
+        let Some(effect) = incident.refresh.as_ref().and_then(|key| self.effects.get(key)) else { return };
+        let waits = matches!(effect.state, EffectState::Planned | EffectState::Deferred | EffectState::Held);
+        let demands = self.demands.get(incident.connection.as_str());
+        let asked = demands.into_iter().flatten().any(|demand| demand.action == Action::RefreshConnection);
+        if incident.is_open() && waits && effect.rule != DONE && !asked {
+            let (key, reference) = (effect.key.clone(), incident.reference.clone());
+            incident.refresh = None;
+            self.withdraw(&key, &reference, "its rule no longer asks for it", now, changes);
+        }
     }
 
     /// For a pop-up of the bank, one refresh follows the word that it is dealt with.

@@ -1,14 +1,12 @@
-//! Tickets: one for each persistent failure, one for a storm, comments on how it goes on (behaviour,
-//! section 7).
+//! Tickets: one for each persistent failure, comments on how it goes on (behaviour, section 7).
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use daemon::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use super::{
     Changes, Row,
-    planner::{Next, Planner, after, digest, since},
+    planner::{Next, Planner, after, digest},
 };
 use crate::{
     channels::Ticket,
@@ -23,38 +21,11 @@ pub(super) type Group = (String, String, Class);
 /// A ticket that is due.
 #[derive(Clone, Debug)]
 pub(super) struct ReadyTicket {
-    reference: String,
-    group: Group,
-    rule: String,
+    pub(super) reference: String,
+    pub(super) group: Group,
+    pub(super) rule: String,
     due: Timestamp,
     lifetime: std::time::Duration,
-}
-
-/// One ticket for many connections of one institution, method and class.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Storm {
-    institution: String,
-    method: String,
-    class: Class,
-    /// The ticket's key.
-    ticket: String,
-    effect: String,
-    remote: Option<String>,
-    incidents: BTreeSet<String>,
-    recovered: BTreeSet<String>,
-    /// How many were attached when the last comment was planned.
-    attached: usize,
-    /// 0, 50, 90 or 100: the last share of recoveries that was commented on.
-    commented: u32,
-    last_comment: Option<Timestamp>,
-    comments: u32,
-    closed: bool,
-}
-
-impl Storm {
-    fn group(&self) -> Group {
-        (self.institution.clone(), self.method.clone(), self.class)
-    }
 }
 
 impl Planner {
@@ -64,8 +35,10 @@ impl Planner {
         incident: &mut Incident,
         now: Timestamp,
         next: &mut Next,
-        _changes: &mut Changes,
+        changes: &mut Changes,
     ) {
+        self.remind(incident, now, next, changes);
+        self.withdraw_unasked_ticket(incident, now, changes);
         let group = (incident.institution.clone(), incident.method.clone(), incident.class);
         let reference: Arc<str> = incident.reference.as_str().into();
         let decided = self.ticket_due(incident);
@@ -130,17 +103,16 @@ impl Planner {
             if taken {
                 continue;
             }
-            let open = self.storms.iter().find(|(_, storm)| !storm.closed && storm.group() == ready.group);
-            if let Some((lead, _)) = open {
-                let lead = lead.clone();
+            if let Some(lead) = self.open_storm(&ready.group) {
                 self.join(&lead, &ready.reference, now, changes);
                 continue;
             }
-            let kin = self.settling.get(&ready.group).cloned().unwrap_or_default();
-            if kin.len() >= self.settings.limits.storm as usize {
-                self.plan_storm(&ready, &kin, now, changes);
-            } else {
-                self.plan_ticket(&ready, now, changes);
+            match self.settling.get(&ready.group) {
+                Some(kin) if kin.len() >= self.settings.limits.storm as usize => {
+                    let kin = kin.clone();
+                    self.plan_storm(&ready, &kin, now, changes);
+                }
+                _ => self.plan_ticket(&ready, now, changes),
             }
         }
     }
@@ -170,89 +142,8 @@ impl Planner {
         self.plan_ticket_effect(ready, ticket, cases, reason, &members, false, now, changes);
     }
 
-    fn plan_storm(
-        &mut self,
-        ready: &ReadyTicket,
-        kin: &BTreeSet<Arc<str>>,
-        now: Timestamp,
-        changes: &mut Changes,
-    ) {
-        let fits = |incident: &&Incident| {
-            let group = (incident.institution.as_str(), incident.method.as_str(), incident.class);
-            let same = group == (ready.group.0.as_str(), ready.group.1.as_str(), ready.group.2);
-            same && incident.is_open() && incident.ticket.is_none()
-        };
-        let mut members: Vec<&Incident> =
-            kin.iter().filter_map(|reference| self.incidents.get(reference)).filter(fits).collect();
-        members.sort_by_key(|incident| incident.failing_since);
-        let Some(first) = members.first() else { return };
-        let count = members.len();
-        let mut body = format!(
-            "{count} connections at {} ({}, {}) fail as {} since {}.\n\nSamples:\n",
-            first.institution_name,
-            first.institution,
-            first.method,
-            ready.group.2.as_str(),
-            first.failing_since
-        );
-        let samples = self.settings.limits.storm_samples as usize;
-        for incident in members.iter().take(samples) {
-            body.push_str(&format!(
-                "- {} connection {} user {} since {}; {}\n",
-                incident.reference,
-                incident.connection,
-                incident.user,
-                incident.failing_since,
-                tried(incident)
-            ));
-        }
-        body.push_str("\nAll connections:\n");
-        for incident in &members {
-            body.push_str(&format!("{} {}\n", incident.connection, incident.user));
-        }
-        let ticket = Ticket {
-            key: digest(&format!("storm/{}", ready.reference)),
-            subject: format!(
-                "[{}] {count} connections at {} ({}) fail: {}",
-                ready.reference, first.institution_name, first.institution, first.scenario
-            ),
-            body,
-            connections: members.iter().map(|incident| incident.connection.clone()).collect(),
-            institution: first.institution.clone(),
-            scenario: first.scenario.clone(),
-            at: now,
-        };
-        let cases = members
-            .iter()
-            .take(samples)
-            .map(|incident| (incident.user.clone(), incident.connection.clone(), incident.failing_since))
-            .collect();
-        let references: BTreeSet<String> =
-            members.iter().map(|incident| incident.reference.clone()).collect();
-        let reason = format!("{} asks for {count} tickets of one kind: one storm ticket", ready.rule);
-        let key = ticket.key.clone();
-        let effect = self.plan_ticket_effect(ready, ticket, cases, reason, &references, true, now, changes);
-        let storm = Storm {
-            institution: ready.group.0.clone(),
-            method: ready.group.1.clone(),
-            class: ready.group.2,
-            ticket: key,
-            effect,
-            remote: None,
-            attached: references.len(),
-            incidents: references,
-            recovered: BTreeSet::new(),
-            commented: 0,
-            last_comment: None,
-            comments: 0,
-            closed: false,
-        };
-        changes.rows.push(row(&ready.reference, &storm));
-        self.storms.insert(ready.reference.clone(), storm);
-    }
-
     #[expect(clippy::too_many_arguments, reason = "one place builds the effect of both kinds of ticket")]
-    fn plan_ticket_effect(
+    pub(super) fn plan_ticket_effect(
         &mut self,
         ready: &ReadyTicket,
         ticket: Ticket,
@@ -307,22 +198,6 @@ impl Planner {
         key
     }
 
-    fn join(&mut self, lead: &str, reference: &str, now: Timestamp, changes: &mut Changes) {
-        let Some(storm) = self.storms.get_mut(lead) else { return };
-        storm.incidents.insert(reference.to_owned());
-        let link = TicketLink {
-            key: storm.ticket.clone(),
-            effect: storm.effect.clone(),
-            remote: storm.remote.clone(),
-            storm: true,
-            state: if storm.remote.is_some() { TicketState::Filed } else { TicketState::Pending },
-            comments: 0,
-        };
-        changes.rows.push(row(lead, storm));
-        changes.tell(reference, now, "joined", format!("joins the storm ticket of {lead}"));
-        self.change(reference, now, changes, |incident| incident.ticket = Some(link));
-    }
-
     /// Recovery is a comment; a ticket that is not filed yet is withdrawn.
     pub(super) fn ticket_of_ended(
         &mut self,
@@ -334,12 +209,7 @@ impl Planner {
     ) {
         let Some(link) = incident.ticket.clone() else { return };
         if link.storm {
-            for (lead, storm) in &mut self.storms {
-                if storm.ticket == link.key && storm.incidents.contains(&incident.reference) {
-                    storm.recovered.insert(incident.reference.clone());
-                    changes.rows.push(row(lead, storm));
-                }
-            }
+            self.storm_member(&link.key, &incident.reference, true, changes);
         } else if link.state == TicketState::Pending {
             incident.ticket = None;
             self.withdraw(&link.effect, &incident.reference, reason, now, changes);
@@ -359,17 +229,11 @@ impl Planner {
         now: Timestamp,
         changes: &mut Changes,
     ) {
-        let storm = incident.ticket.as_ref().map(|link| link.storm);
-        match storm {
+        let link = incident.ticket.as_ref().map(|link| (link.storm, link.key.clone()));
+        match link {
             None => {}
-            Some(true) => {
-                for (lead, storm) in &mut self.storms {
-                    if storm.recovered.remove(&incident.reference) {
-                        changes.rows.push(row(lead, storm));
-                    }
-                }
-            }
-            Some(false) => {
+            Some((true, ticket)) => self.storm_member(&ticket, &incident.reference, false, changes),
+            Some((false, _)) => {
                 let text = format!(
                     "Connection {} fails again (incident {}), within a day of its recovery.",
                     incident.connection, incident.reference
@@ -397,7 +261,7 @@ impl Planner {
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of one effect")]
-    fn plan_comment(
+    pub(super) fn plan_comment(
         &mut self,
         key: String,
         incidents: Vec<String>,
@@ -431,67 +295,6 @@ impl Planner {
         self.effects.insert(key, effect);
     }
 
-    /// Comments on storms at half, 90 % and all recovered, and when others joined; at most hourly.
-    pub(super) fn plan_storm_comments(&mut self, now: Timestamp, changes: &mut Changes) {
-        let mut planned = Vec::new();
-        for (lead, storm) in &mut self.storms {
-            let Some(remote) = storm.remote.clone() else { continue };
-            let hourly = storm.last_comment.is_some_and(|at| since(now, at).as_secs() < 3600);
-            let (all, well) = (storm.incidents.len(), storm.recovered.len());
-            let reached = match well * 100 / all.max(1) {
-                100 => 100,
-                90.. => 90,
-                50.. => 50,
-                _ => 0,
-            };
-            let joined = all > storm.attached;
-            if storm.closed || (hourly && reached < 100) || (reached <= storm.commented && !joined) {
-                continue;
-            }
-            let mut text = format!("{well} of {all} connections have recovered.");
-            if joined {
-                text.push_str(&format!(" {} more joined since the last word.", all - storm.attached));
-            }
-            storm.commented = reached.max(storm.commented);
-            storm.attached = all;
-            storm.last_comment = Some(now);
-            storm.comments += 1;
-            storm.closed = reached == 100;
-            changes.rows.push(row(lead, storm));
-            let key = format!(
-                "{}/{lead}/{}/storm-comment/{}",
-                self.settings.environment,
-                Action::FileTicket.as_str(),
-                storm.comments
-            );
-            planned.push((key, lead.clone(), storm.ticket.clone(), remote, text));
-        }
-        for (key, lead, ticket, remote, text) in planned {
-            self.plan_comment(key, vec![lead], ticket, remote, text, now, changes);
-        }
-    }
-
-    /// A storm's ticket was filed: its members can be commented on.
-    pub(super) fn storm_filed(&mut self, effect: &str, remote: &str, changes: &mut Changes) {
-        for (lead, storm) in &mut self.storms {
-            if storm.effect == effect {
-                storm.remote = Some(remote.to_owned());
-                changes.rows.push(row(lead, storm));
-            }
-        }
-    }
-
-    /// A storm whose ticket was not filed after all is none: what is due is planned anew.
-    pub(super) fn storm_unfiled(&mut self, effect: &str, changes: &mut Changes) {
-        self.storms.retain(|lead, storm| {
-            let unfiled = storm.effect == effect && storm.remote.is_none();
-            if unfiled {
-                changes.rows.push(Row { kind: "storm", key: lead.to_owned(), body: None });
-            }
-            !unfiled
-        });
-    }
-
     /// A person closed a ticket.
     pub(super) fn ticket_closed(
         &mut self,
@@ -503,12 +306,74 @@ impl Planner {
         let what =
             if wont_fix { "closed as won't fix: final for the incident" } else { "closed by a person" };
         changes.tell(reference, now, "ticket-closed", format!("the ticket was {what}"));
-        self.change(reference, now, changes, |incident| {
-            if let Some(link) = incident.ticket.as_mut().filter(|_| wont_fix) {
-                link.state = TicketState::WontFix;
+        let Some(link) = self.incidents.get(reference).and_then(|incident| incident.ticket.clone()) else {
+            return;
+        };
+        let lead = if link.storm { self.storm_closed(&link.key, changes) } else { None };
+        let members = lead.as_ref().and_then(|_| self.storm_members(&link.effect));
+        if wont_fix {
+            for member in members.unwrap_or_else(|| vec![reference.to_owned()]) {
+                self.change(&member, now, changes, |incident| {
+                    if let Some(link) = &mut incident.ticket {
+                        link.state = TicketState::WontFix;
+                    }
+                });
             }
-        });
+            return;
+        }
+        let reference = lead.unwrap_or_else(|| reference.to_owned());
+        changes.rows.push(closed_row(&reference, Some(now)));
+        self.closed.insert(reference.clone(), now);
+        self.change(&reference, now, changes, |_| {});
     }
+
+    /// Closed by a person while it still fails: after a day one comment says so, on which a desk reopens the
+    /// ticket where its window allows.
+    fn remind(&mut self, incident: &mut Incident, now: Timestamp, next: &mut Next, changes: &mut Changes) {
+        let Some(closed) = self.closed.get(&incident.reference).copied() else { return };
+        let due = after(closed, self.settings.limits.closed_ticket);
+        if due > now {
+            return next.at(Some(due));
+        }
+        self.closed.remove(&incident.reference);
+        changes.rows.push(closed_row(&incident.reference, None));
+        let storm = incident.ticket.as_ref().is_some_and(|link| link.storm);
+        let (failing, all) = match self.storm_failing(&incident.reference).filter(|_| storm) {
+            Some(counts) => counts,
+            None => (usize::from(incident.is_open()), 1),
+        };
+        let text = match (failing, all) {
+            (0, _) => return,
+            (_, 1) => format!(
+                "Connection {} still fails (incident {}): the ticket was closed at {closed}.",
+                incident.connection, incident.reference
+            ),
+            _ => format!("{failing} of {all} connections still fail: the ticket was closed at {closed}."),
+        };
+        self.comment(incident, text, now, changes);
+    }
+
+    /// Cancels a ticket that its rule no longer asks for and that no desk has yet.
+    fn withdraw_unasked_ticket(&mut self, incident: &mut Incident, now: Timestamp, changes: &mut Changes) {
+        let pending = |link: &&TicketLink| link.state == TicketState::Pending && !link.storm;
+        let Some(link) = incident.ticket.as_ref().filter(pending) else { return };
+        let waits = self.effects.get(&link.effect).is_some_and(|effect| {
+            matches!(effect.state, EffectState::Planned | EffectState::Deferred | EffectState::Held)
+        });
+        let asked = self.demands.get(incident.connection.as_str()).into_iter().flatten();
+        if incident.is_open() && waits && !asked.into_iter().any(|demand| demand.action == Action::FileTicket)
+        {
+            let effect = link.effect.clone();
+            incident.ticket = None;
+            let reference = incident.reference.clone();
+            self.withdraw(&effect, &reference, "its rule no longer asks for it", now, changes);
+        }
+    }
+}
+
+/// The row that says when a person closed an incident's ticket.
+pub(super) fn closed_row(reference: &str, at: Option<Timestamp>) -> Row {
+    Row { kind: "closed-ticket", key: reference.to_owned(), body: at.map(|at| at.to_string()) }
 }
 
 /// What the planner knows of an incident, for the desk. The job's facts are added when it is written.
@@ -541,15 +406,11 @@ fn story(incident: &Incident, now: Timestamp) -> String {
     text
 }
 
-fn tried(incident: &Incident) -> String {
+pub(super) fn tried(incident: &Incident) -> String {
     let (spent, failed) = (incident.attempts.len(), incident.failed_attempts());
     let mut text = format!("{spent} refreshes, {failed} of them ended in a failed job");
     if let Some(why) = incident.refresh_refused.as_ref().or(incident.withheld.as_ref()) {
         text.push_str(&format!("; others were withheld: {why}"));
     }
     text
-}
-
-fn row(lead: &str, storm: &Storm) -> Row {
-    Row { kind: "storm", key: lead.to_owned(), body: serde_json::to_string(storm).ok() }
 }

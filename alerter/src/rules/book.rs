@@ -119,7 +119,7 @@ impl Book {
                 let key = format!("{}/{}", rule.identity, alerts.row(labels).0);
                 changes.state.push(StateRow { key, body: None });
                 if instance.fired_at.is_some() {
-                    changes.ended.extend(self.demand(alerting, labels, instance));
+                    changes.ended.extend(self.demand(rule, alerting, labels, instance));
                 }
             }
         }
@@ -152,11 +152,11 @@ impl Book {
         let Some(alerts) = self.alerts.get(&rule.identity) else { return Ok(()) };
         for labels in &step.firing {
             if let Some(instance) = alerts.get(labels) {
-                changes.firing.extend(self.demand(alerting, labels, instance));
+                changes.firing.extend(self.demand(rule, alerting, labels, instance));
             }
         }
         for (labels, instance) in &step.ended {
-            changes.ended.extend(self.demand(alerting, labels, instance));
+            changes.ended.extend(self.demand(rule, alerting, labels, instance));
         }
         Ok(())
     }
@@ -189,7 +189,7 @@ impl Book {
                 continue;
             };
             for (labels, instance) in alerts.iter().filter(|(_, instance)| instance.fired_at.is_some()) {
-                firing.extend(self.demand(alerting, labels, instance));
+                firing.extend(self.demand(rule, alerting, labels, instance));
             }
         }
         firing
@@ -216,12 +216,19 @@ impl Book {
         }
     }
 
-    fn demand(&self, alerting: &Alerting, labels: &Labels, instance: &Instance) -> Option<Demand> {
+    fn demand(
+        &self,
+        rule: &Rule,
+        alerting: &Alerting,
+        labels: &Labels,
+        instance: &Instance,
+    ) -> Option<Demand> {
         let ask = alerting.ask.as_ref()?;
         let at = instance.fired_at.unwrap_or(instance.active_at);
         Some(Demand {
             source: self.source.clone(),
             rule: alerting.name.clone(),
+            definition: rule.identity.clone(),
             action: ask.action,
             subject: subject(labels),
             labels: Arc::new(to_map(labels)),
@@ -263,6 +270,7 @@ impl Book {
         Some(Demand {
             source: self.source.clone(),
             rule: labels.get("alertname")?.into(),
+            definition: Arc::default(),
             action: Action::parse(labels.get("action")?)?,
             subject: subject(&labels),
             labels: Arc::new(to_map(&labels)),

@@ -209,6 +209,7 @@ async fn start(place: &Place, clock: &Clock, hands: &Arc<Remembers>) -> Process 
     };
     let engine = Engine::start(Parts {
         settings: Settings {
+            salt: daemon::Secret::new("salt"),
             environment: "test".into(),
             limits: Limits::default(),
             actions,

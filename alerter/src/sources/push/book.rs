@@ -200,6 +200,7 @@ impl Pushed {
         Ok(Demand {
             source: self.source.clone(),
             rule: rule.as_str().into(),
+            definition: Arc::default(),
             action: ask.action,
             subject: subject(&entry.labels),
             labels: Arc::new(entry.labels.clone()),

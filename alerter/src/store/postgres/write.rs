@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use daemon::{Secret, Timestamp};
 use sqlx::{Postgres as Dialect, Transaction};
 
-use super::{Postgres, text};
+use super::{Postgres, forget, text};
 use crate::{
     incidents::Incident,
     plan::{Changes, Command, Saved},
@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-type Tx = Transaction<'static, Dialect>;
+pub(super) type Tx = Transaction<'static, Dialect>;
 
 #[async_trait]
 impl Store for Postgres {
@@ -55,7 +55,7 @@ impl Store for Postgres {
         if leads.rows_affected() == 0 {
             return Err(StoreError::Deposed);
         }
-        let Changes { incidents, effects, timeline, rows, suppressed, unresolved: _ } = &batch.changes;
+        let Changes { incidents, effects, timeline, rows, suppressed, forgotten, unresolved: _ } = &batch.changes;
         write_incidents(&mut tx, incidents).await?;
         write_effects(&mut tx, effects).await?;
         write_tickets(&mut tx, &tickets(effects, batch.at)).await?;
@@ -71,6 +71,9 @@ impl Store for Postgres {
             .map(|(person, code)| Suppression { person: person.clone(), code: code.clone(), at: batch.at })
             .collect();
         write_suppressions(&mut tx, &suppressed).await?;
+        for forgotten in forgotten {
+            forget::forget(&mut tx, forgotten, batch.at).await?;
+        }
         tx.commit().await?;
         Ok(())
     }

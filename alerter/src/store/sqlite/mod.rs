@@ -2,6 +2,7 @@
 
 mod browse;
 mod erase;
+mod forget;
 mod read;
 mod write;
 

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use daemon::{Secret, Timestamp};
 use sqlx::{QueryBuilder, Sqlite as Dialect, Transaction};
 
-use super::Sqlite;
+use super::{Sqlite, forget};
 use crate::{
     incidents::Incident,
     plan::{Changes, Command, Saved},
@@ -17,7 +17,7 @@ use crate::{
 /// Rows a statement: beyond this nothing is gained, and SQLite bounds the number of parameters.
 const ROWS: usize = 200;
 
-type Tx = Transaction<'static, Dialect>;
+pub(super) type Tx = Transaction<'static, Dialect>;
 
 #[async_trait]
 impl Store for Sqlite {
@@ -50,7 +50,8 @@ impl Store for Sqlite {
 
     async fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
         let mut tx = self.writer.begin().await?;
-        let Changes { incidents, effects, timeline, rows, suppressed, unresolved: _ } = &batch.changes;
+        let Changes { incidents, effects, timeline, rows, suppressed, forgotten, unresolved: _ } =
+            &batch.changes;
         write_incidents(&mut tx, incidents).await?;
         write_effects(&mut tx, effects, batch.at).await?;
         write_timeline(&mut tx, timeline).await?;
@@ -64,6 +65,9 @@ impl Store for Sqlite {
         for (person, code) in suppressed {
             let row = Suppression { person: person.clone(), code: code.clone(), at: batch.at };
             write_suppression(&mut tx, &row).await?;
+        }
+        for forgotten in forgotten {
+            forget::forget(&mut tx, forgotten, batch.at).await?;
         }
         tx.commit().await?;
         Ok(())

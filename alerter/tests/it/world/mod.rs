@@ -1,20 +1,21 @@
 //! A world without I/O: connections, banks and time, the demands that the shipped rules would make of
 //! them, the planner, and an outbox that delivers at once what the evidence bears out.
 
+mod outbox;
+mod rules;
+
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
-    time::Duration,
 };
 
 use basiq_alerter::{
     channels::UserMessage,
     config::{Actions, Mode, Routes},
-    demand::{Action, Demand, Numbers, Subject},
-    evidence::{Connector, Facts, Snapshot, State},
+    demand::{Action, Demand},
+    evidence::{Bank, Connector, Facts, Snapshot, State, Traffic},
     incidents::Incident,
-    outbox::{Verdict, verify},
-    plan::{Changes, Command, Input, Limits, Outcome, Person, Planner, Said, Saved, Settings},
+    plan::{Changes, Command, Forgotten, Input, Limits, Person, Planner, Saved, Settings},
     refresh::Refreshed,
     store::{Effect, EffectState, Payload, Phase, TimelineEntry},
 };
@@ -82,6 +83,14 @@ pub(crate) struct World {
     /// What the store would hold.
     pub(crate) incidents: BTreeMap<String, Incident>,
     pub(crate) rows: BTreeMap<(String, String), String>,
+    /// What the jobs of the last half hour say of banks.
+    pub(crate) traffic: HashMap<Bank, Traffic>,
+    /// What rules evaluate, by name, where it is not what they shipped with.
+    pub(crate) definitions: BTreeMap<String, String>,
+    /// Persons to suppress.
+    pub(crate) suppressed: Vec<String>,
+    /// Users to erase.
+    pub(crate) forgotten: Vec<Forgotten>,
     born: Timestamp,
     start: Timestamp,
     claims: BTreeMap<String, String>,
@@ -108,6 +117,7 @@ impl World {
         let live = Mode::Live;
         let mut settings = Settings {
             environment: "test".into(),
+            salt: daemon::Secret::new("salt"),
             limits: Limits::default(),
             actions: Actions { notify_user: live, refresh_connection: live, file_ticket: live },
             routes: Routes {
@@ -136,6 +146,10 @@ impl World {
             effects: BTreeMap::new(),
             incidents: BTreeMap::new(),
             rows: BTreeMap::new(),
+            traffic: HashMap::new(),
+            definitions: BTreeMap::new(),
+            suppressed: Vec::new(),
+            forgotten: Vec::new(),
             born,
             start: now,
             claims: BTreeMap::new(),
@@ -195,6 +209,21 @@ impl World {
         );
     }
 
+    /// A connection of this bank begins to fail now.
+    pub(crate) fn fails_at(&mut self, name: &str, bank: &str, scenario: &str) {
+        self.fails(name, scenario);
+        self.banks.entry((bank.to_owned(), "web".to_owned())).or_insert_with(|| "operational".to_owned());
+        if let Some(facts) = self.facts.get_mut(&format!("c-{name}")) {
+            facts.institution = bank.into();
+        }
+    }
+
+    /// A hundred jobs of this bank finished in the last half hour; so many users newly fail, and so many jobs failed.
+    pub(crate) fn jobs(&mut self, bank: &str, newly_failing: f64, failed: f64) {
+        let traffic = Traffic { finished: 100.0, failed, newly_failing, usual: Some(0.01) };
+        self.traffic.insert((bank.into(), "web".into()), traffic);
+    }
+
     /// Another job of it fails now.
     pub(crate) fn fails_again(&mut self, name: &str) {
         self.fails_again_at(name, self.now);
@@ -251,6 +280,13 @@ impl World {
         }
     }
 
+    /// A relay refuses the addresses of these persons.
+    pub(crate) fn refuses(&mut self, people: &[&str]) {
+        let refused = people.iter().map(|person| ((*person).to_owned(), "5.1.1".to_owned())).collect();
+        let changes = self.planner.step(self.now, Input { refused, ..Input::default() });
+        self.keep(&changes);
+    }
+
     pub(crate) fn obey(&mut self, command: Command) {
         self.step(vec![command]);
     }
@@ -288,6 +324,8 @@ impl World {
 
     fn keep(&mut self, changes: &Changes) {
         self.story.extend(changes.timeline.iter().cloned());
+        self.suppressed.extend(changes.suppressed.iter().map(|(person, _)| person.clone()));
+        self.forgotten.extend(changes.forgotten.iter().cloned());
         for effect in &changes.effects {
             self.effects.insert(effect.key.clone(), effect.clone());
         }
@@ -316,111 +354,10 @@ impl World {
                     ((bank.as_str().into(), method.as_str().into()), connector)
                 })
                 .collect(),
+            traffic: self.traffic.clone(),
             ..Snapshot::default()
         };
         self.last_snapshot = Arc::new(snapshot);
-    }
-
-    /// What `rules/connections.yml` asks for, as changes since the last evaluation.
-    fn rules_say(&mut self) -> Said {
-        let mut now: BTreeMap<String, Demand> = BTreeMap::new();
-        for (id, facts) in &self.facts {
-            let State::Failing { scenario, .. } = &facts.state else { continue };
-            let claimed = match self.claims.get(id) {
-                Some(user) => &Facts { user: user.as_str().into(), ..facts.clone() },
-                None => facts,
-            };
-            for demand in demands(id, claimed, scenario, self.now) {
-                let key = format!("{id} {}", demand.rule);
-                let starts = self.firing.get(&key).map_or(demand.starts_at, |old| old.starts_at);
-                now.insert(key, Demand { starts_at: starts, ..demand });
-            }
-        }
-        let ended =
-            self.firing.iter().filter(|(key, _)| !now.contains_key(*key)).map(|(_, demand)| demand.clone());
-        let ended = ended.collect();
-        let firing = now.iter().filter(|(key, demand)| self.firing.get(*key) != Some(demand));
-        let firing = firing.map(|(_, demand)| demand.clone()).collect();
-        self.firing = now;
-        Said { firing, ended }
-    }
-
-    fn deliver(&mut self) -> Vec<Outcome> {
-        if self.answer == Answer::Nothing {
-            return Vec::new();
-        }
-        let due: Vec<Effect> = self
-            .effects
-            .values()
-            .filter(|effect| matches!(effect.state, EffectState::Planned | EffectState::Deferred))
-            .filter(|effect| effect.next_attempt <= self.now)
-            .cloned()
-            .collect();
-        due.into_iter().filter_map(|effect| self.attempt(effect)).collect()
-    }
-
-    fn attempt(&mut self, mut effect: Effect) -> Option<Outcome> {
-        effect.changed = self.now;
-        let (mut spoke_of, mut refreshed) = (Vec::new(), None);
-        let failed_before = match &effect.payload {
-            Payload::Refresh { connection, .. } => self.last_snapshot.newest_failure(connection),
-            _ => None,
-        };
-        let over = effect.expires <= self.now;
-        match verify(&effect, &self.last_snapshot, self.now, &self.settings.limits) {
-            _ if over => effect.state = EffectState::Expired,
-            Verdict::Wait(_) => return None,
-            Verdict::Obsolete(why) => {
-                effect.state = EffectState::Obsolete;
-                effect.reason = why;
-            }
-            Verdict::Go(incidents) => {
-                spoke_of = incidents;
-                let live = self.settings.actions.mode(effect.action) == Mode::Live;
-                effect.state = match &self.answer {
-                    _ if !live => EffectState::DryRun,
-                    Answer::Ends(state) => *state,
-                    _ => EffectState::Delivered,
-                };
-                if effect.state == EffectState::Delivered {
-                    refreshed = self.handed_over(&mut effect);
-                    let mut connections = Vec::new();
-                    if let Payload::Message(message) = &effect.payload {
-                        for (incident, connection) in effect.incidents.iter().zip(&message.connections) {
-                            if spoke_of.contains(incident) {
-                                connections.push(connection.connection.clone());
-                            }
-                        }
-                    }
-                    self.done.push(Done { at: self.now, effect: effect.clone(), spoke_of: connections });
-                }
-            }
-        }
-        self.effects.insert(effect.key.clone(), effect.clone());
-        Some(Outcome { effect, spoke_of, refreshed, failed_before })
-    }
-
-    fn handed_over(&mut self, effect: &mut Effect) -> Option<Refreshed> {
-        effect.remote = Some(format!("remote-{}", self.done.len()));
-        let Payload::Refresh { connection, .. } = &effect.payload else { return None };
-        Some(match self.refresh.clone() {
-            Refresh::Says(refreshed) => refreshed,
-            how => {
-                self.jobs.push((self.now + minutes(1), connection.clone(), how == Refresh::Heals));
-                Refreshed::Started { job: format!("job-{}", self.done.len()) }
-            }
-        })
-    }
-
-    fn run_jobs(&mut self) {
-        let now = self.now;
-        let (due, later) = std::mem::take(&mut self.jobs).into_iter().partition(|(at, ..)| *at <= now);
-        self.jobs = later;
-        let due: Vec<(Timestamp, String, bool)> = due;
-        for (_, connection, heals) in due {
-            let name = connection.trim_start_matches("c-").to_owned();
-            if heals { self.recovers(&name) } else { self.fails_again(&name) }
-        }
     }
 
     /// Messages that were sent to a user: template and minutes since the world began.
@@ -463,74 +400,6 @@ impl World {
     }
 }
 
-/// The demands of the shipped connection rules.
-fn demands(id: &str, facts: &Facts, scenario: &str, at: Timestamp) -> Vec<Demand> {
-    let notify = |template: &str, settle: u64| Numbers {
-        settle: Some(Duration::from_secs(settle * 60)),
-        cooldown: (!template.is_empty()).then(|| Duration::from_secs(86_400)),
-        ..Numbers::default()
-    };
-    let ticket = |escalate: u64| Numbers {
-        settle: Some(Duration::from_secs(900)),
-        escalate_after: Some(Duration::from_secs(escalate * 3600)),
-        retry_max: Some(2),
-        ..Numbers::default()
-    };
-    let retry =
-        Numbers { retry_after: Some(Duration::from_secs(600)), retry_max: Some(2), ..Numbers::default() };
-    use Action::{FileTicket, NotifyUser, RefreshConnection};
-    let all: Vec<(&str, Action, &str, Numbers)> = match scenario {
-        "invalid-credentials" => vec![("Credentials", NotifyUser, "credentials", notify("credentials", 15))],
-        "account-locked" => vec![("Locked", NotifyUser, "locked", notify("locked", 15))],
-        "mfa-required" => vec![("Mfa", NotifyUser, "mfa", notify("mfa", 15))],
-        "user-action-required" => vec![("UserAction", NotifyUser, "bank-action", notify("bank-action", 15))],
-        "reauthorisation-required" => {
-            vec![("Consent", NotifyUser, "renew-consent", notify("renew-consent", 15))]
-        }
-        "service-unavailable" => vec![
-            ("Unavailable", NotifyUser, "delayed", notify("delayed", 120)),
-            ("UnavailableRetry", RefreshConnection, "", retry),
-            ("UnavailableTicket", FileTicket, "", ticket(6)),
-        ],
-        "retry-queued" => vec![("Queued", NotifyUser, "delayed", notify("delayed", 120))],
-        "retry-expired" => vec![
-            ("Expired", NotifyUser, "gave-up", notify("gave-up", 0)),
-            ("ExpiredTicket", FileTicket, "", ticket(0)),
-        ],
-        "unsupported" => vec![
-            ("Unsupported", NotifyUser, "unsupported", notify("unsupported", 120)),
-            ("UnsupportedTicket", FileTicket, "", ticket(0)),
-        ],
-        "unknown" => vec![("UnknownTicket", FileTicket, "", ticket(6))],
-        other => panic!("no rule for {other}"),
-    };
-    all.into_iter()
-        .map(|(rule, action, template, numbers)| Demand {
-            source: "embedded".into(),
-            rule: rule.into(),
-            action,
-            subject: Subject::Connection { connection: id.into(), user: facts.user.clone() },
-            labels: Arc::new(BTreeMap::from([
-                ("alertname".to_owned(), rule.to_owned()),
-                ("scenario".to_owned(), scenario.to_owned()),
-            ])),
-            annotations: Arc::default(),
-            template: (!template.is_empty()).then(|| template.into()),
-            closing_template: (!template.is_empty()).then(|| "ready".into()),
-            numbers: Arc::new(numbers),
-            starts_at: at,
-            fingerprint: fingerprint(id, scenario),
-        })
-        .collect()
-}
-
-fn fingerprint(id: &str, scenario: &str) -> u64 {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    let mut hasher = DefaultHasher::new();
-    (id, scenario).hash(&mut hasher);
-    hasher.finish()
-}
-
 impl World {
     /// A world whose store is born now.
     pub(crate) fn born_now() -> Self {
@@ -542,33 +411,6 @@ impl World {
         world
     }
 
-    /// From now on the rules' alerts about this connection name another user than the evidence does.
-    pub(crate) fn claim(&mut self, name: &str, user: &str) {
-        self.claims.insert(format!("c-{name}"), user.to_owned());
-    }
-
-    /// A source says everything that fires once more.
-    pub(crate) fn says_all_again(&mut self) {
-        self.firing.clear();
-    }
-
-    /// All rules are removed: what fired ends, and nothing fires any more.
-    pub(crate) fn rules_gone(&mut self) {
-        let ended = std::mem::take(&mut self.firing).into_values().collect();
-        self.rules = false;
-        let input = Input { said: vec![Said { firing: Vec::new(), ended }], ..Input::default() };
-        let changes = self.planner.step(self.now, input);
-        self.keep(&changes);
-    }
-
-    /// Delivers what is planned against the newest evidence, without the planner hearing of that first.
-    pub(crate) fn deliver_only(&mut self) {
-        self.look();
-        let outcomes = self.deliver();
-        let changes = self.planner.step(self.now, Input { outcomes, ..Input::default() });
-        self.keep(&changes);
-    }
-
     /// How many notices of this name were given, ends not counted.
     pub(crate) fn notices(&self, name: &str) -> usize {
         let fires = |done: &&&Done| {
@@ -576,13 +418,5 @@ impl World {
                 if notice.ended.is_none() && notice.labels.get("alertname").is_some_and(|is| is == name))
         };
         self.of(Phase::Notice).iter().filter(fires).count()
-    }
-}
-
-impl World {
-    /// What evidence and rules show at this time, for a planner elsewhere.
-    pub(crate) fn shows(&mut self) -> (Arc<Snapshot>, Said) {
-        self.look();
-        (self.last_snapshot.clone(), self.rules_say())
     }
 }

@@ -1,0 +1,174 @@
+//! Forgetting a user: what waits is cancelled, ids leave, counts stay (behaviour, section 8).
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use daemon::{Secret, Timestamp};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use super::{
+    Changes, Forgotten, Person, Row,
+    messages::cooldown_row,
+    observe::demand_id,
+    planner::{Next, Planner, after},
+    tickets::closed_row,
+};
+use crate::{
+    incidents::{Incident, Status},
+    store::{Effect, EffectState, Payload},
+};
+
+/// After the end of a consent its ticket hears of it before its user is forgotten.
+const AFTER_CONSENT: Duration = Duration::from_secs(3600);
+
+impl Planner {
+    /// Whether this user was forgotten.
+    pub(super) fn forgot(&self, user: &str) -> bool {
+        !self.tombstones.is_empty() && self.tombstones.contains(&tombstone(&self.settings.salt, user))
+    }
+
+    /// A consent that ended takes its user along, once the ticket has heard of it.
+    pub(super) fn decide_forget(
+        &mut self,
+        incident: &Incident,
+        now: Timestamp,
+        next: &mut Next,
+    ) -> Option<String> {
+        let Status::Ended { reason, at } = &incident.status else { return None };
+        if reason != "consent-ended" {
+            return None;
+        }
+        let due = after(*at, AFTER_CONSENT);
+        if due > now {
+            next.at(Some(due));
+            return None;
+        }
+        Some(incident.user.clone())
+    }
+
+    /// Cancels what waits for the user, and leaves nothing that names them: not in memory, and by
+    /// [`Changes::forgotten`] not in the store. A keyed tombstone keeps discovery from bringing them back.
+    pub(super) fn forget(&mut self, user: &str, now: Timestamp, changes: &mut Changes) {
+        let stone = tombstone(&self.settings.salt, user);
+        changes.rows.push(Row { kind: "tombstone", key: stone.clone(), body: Some(now.to_string()) });
+        self.tombstones.insert(stone.clone());
+        let references: BTreeSet<String> = self
+            .incidents
+            .values()
+            .filter(|incident| incident.user == user)
+            .map(|incident| incident.reference.clone())
+            .collect();
+        self.cancel_of(user, &references, now, changes);
+        self.forget_demands(user, changes);
+        let person = self.forget_person(user, changes);
+        let mut tickets = BTreeSet::new();
+        for reference in &references {
+            tickets.extend(self.forget_incident(reference, now, changes));
+        }
+        if !tickets.is_empty() {
+            let list = tickets.into_iter().collect::<Vec<_>>().join(", ");
+            self.own_notice(
+                &format!("forgotten/{stone}"),
+                "BasiqAlerterForgottenTickets",
+                "Tickets name a user who was forgotten",
+                &format!("At the desk, remove what these say of the user: {list}."),
+                now,
+                changes,
+            );
+        }
+        changes.forgotten.push(Forgotten {
+            user: user.to_owned(),
+            person,
+            incidents: references.into_iter().collect(),
+        });
+    }
+
+    fn cancel_of(
+        &mut self,
+        user: &str,
+        references: &BTreeSet<String>,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) {
+        let names = |effect: &&Effect| {
+            effect.incidents.iter().any(|reference| references.contains(reference))
+                || matches!(&effect.payload, Payload::Message(message) if message.user == user)
+                || matches!(&effect.payload, Payload::Refresh { user: of, .. } if of == user)
+        };
+        let pending: Vec<Effect> = self.effects.values().filter(names).cloned().collect();
+        for mut effect in pending {
+            effect.state = EffectState::Cancelled;
+            "a user it speaks of was forgotten".clone_into(&mut effect.reason);
+            effect.changed = now;
+            changes.effect(&effect, now);
+            self.effects.remove(&effect.key);
+            self.free_cooldown(&effect.key, changes);
+            self.unhold_effect(&effect.key, now, changes);
+            // Others that it spoke of are spoken of anew.
+            self.forget_effect(&effect, now, changes);
+        }
+    }
+
+    fn forget_demands(&mut self, user: &str, changes: &mut Changes) {
+        self.demands.retain(|_, demands| {
+            demands.retain(|demand| {
+                let of = matches!(&demand.subject, crate::demand::Subject::Connection { user: of, .. } if **of == *user);
+                if of {
+                    changes.rows.push(Row { kind: "demand", key: demand_id(demand), body: None });
+                }
+                !of
+            });
+            !demands.is_empty()
+        });
+    }
+
+    fn forget_person(&mut self, user: &str, changes: &mut Changes) -> Option<String> {
+        self.asked.remove(user);
+        let (Person::Hash(hash), _) = self.people.remove(user)? else { return None };
+        let cooled: Vec<(String, String)> =
+            self.cooldowns.keys().filter(|(person, _)| *person == hash).cloned().collect();
+        for key in cooled {
+            if let Some(cooldown) = self.cooldowns.remove(&key) {
+                self.cooled_by.remove(&cooldown.effect);
+            }
+            changes.rows.push(cooldown_row(&key, None));
+        }
+        Some(hash)
+    }
+
+    /// Takes the incident out of memory, and gives the desk's id of its ticket.
+    fn forget_incident(&mut self, reference: &str, now: Timestamp, changes: &mut Changes) -> Option<String> {
+        let mut incident = self.incidents.remove(reference)?;
+        let name: Arc<str> = reference.into();
+        self.due.set(&name, None);
+        let connection: Arc<str> = incident.connection.as_str().into();
+        self.touched.remove(&connection);
+        if self.current.get(&connection).is_some_and(|current| **current == *reference) {
+            self.current.remove(&connection);
+        }
+        for settling in self.settling.values_mut() {
+            settling.remove(&name);
+        }
+        if let Some(hold) = incident.hold {
+            self.unhold(hold, reference, now, changes);
+        }
+        if self.closed.remove(reference).is_some() {
+            changes.rows.push(closed_row(reference, None));
+        }
+        if let Some(link) = incident.ticket.as_ref().filter(|link| link.storm) {
+            self.storm_member(&link.key, reference, true, changes);
+        }
+        let ticket = incident.ticket.as_ref().and_then(|link| link.remote.clone());
+        incident.erase(now);
+        changes.incidents.push(incident);
+        ticket
+    }
+}
+
+/// The user's id under the store's secret: it says whether a user was forgotten, and not who was.
+fn tombstone(salt: &Secret, user: &str) -> String {
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(salt.expose().as_bytes()) else { return String::new() };
+    mac.update(b"forgotten:");
+    mac.update(user.as_bytes());
+    mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,263 @@
+//! Storms: one ticket for many connections of one institution, method and class (behaviour, section 7).
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use daemon::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Changes, Row,
+    planner::{Planner, digest, since},
+    tickets::{Group, ReadyTicket, tried},
+};
+use crate::{
+    channels::Ticket,
+    demand::Action,
+    incidents::{Class, Incident, TicketLink, TicketState},
+};
+
+/// One ticket for many connections of one institution, method and class.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Storm {
+    institution: String,
+    method: String,
+    class: Class,
+    /// The ticket's key.
+    ticket: String,
+    effect: String,
+    remote: Option<String>,
+    incidents: BTreeSet<String>,
+    recovered: BTreeSet<String>,
+    /// How many were attached when the last comment was planned.
+    attached: usize,
+    /// 0, 50, 90 or 100: the last share of recoveries that was commented on.
+    commented: u32,
+    last_comment: Option<Timestamp>,
+    comments: u32,
+    closed: bool,
+}
+
+impl Storm {
+    fn group(&self) -> Group {
+        (self.institution.clone(), self.method.clone(), self.class)
+    }
+}
+
+impl Planner {
+    /// Files one ticket for all that are due or settle together.
+    pub(super) fn plan_storm(
+        &mut self,
+        ready: &ReadyTicket,
+        kin: &BTreeSet<Arc<str>>,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) {
+        let fits = |incident: &&Incident| {
+            let group = (incident.institution.as_str(), incident.method.as_str(), incident.class);
+            let same = group == (ready.group.0.as_str(), ready.group.1.as_str(), ready.group.2);
+            same && incident.is_open() && incident.ticket.is_none()
+        };
+        let mut members: Vec<&Incident> =
+            kin.iter().filter_map(|reference| self.incidents.get(reference)).filter(fits).collect();
+        members.sort_by_key(|incident| incident.failing_since);
+        let Some(first) = members.first() else { return };
+        let count = members.len();
+        let mut body = format!(
+            "{count} connections at {} ({}, {}) fail as {} since {}.\n\nSamples:\n",
+            first.institution_name,
+            first.institution,
+            first.method,
+            ready.group.2.as_str(),
+            first.failing_since
+        );
+        let samples = self.settings.limits.storm_samples as usize;
+        for incident in members.iter().take(samples) {
+            body.push_str(&format!(
+                "- {} connection {} user {} since {}; {}\n",
+                incident.reference,
+                incident.connection,
+                incident.user,
+                incident.failing_since,
+                tried(incident)
+            ));
+        }
+        body.push_str("\nAll connections:\n");
+        for incident in &members {
+            body.push_str(&format!("{} {}\n", incident.connection, incident.user));
+        }
+        let ticket = Ticket {
+            key: digest(&format!("storm/{}", ready.reference)),
+            subject: format!(
+                "[{}] {count} connections at {} ({}) fail: {}",
+                ready.reference, first.institution_name, first.institution, first.scenario
+            ),
+            body,
+            connections: members.iter().map(|incident| incident.connection.clone()).collect(),
+            institution: first.institution.clone(),
+            scenario: first.scenario.clone(),
+            at: now,
+        };
+        let cases = members
+            .iter()
+            .take(samples)
+            .map(|incident| (incident.user.clone(), incident.connection.clone(), incident.failing_since))
+            .collect();
+        let references: BTreeSet<String> =
+            members.iter().map(|incident| incident.reference.clone()).collect();
+        let reason = format!("{} asks for {count} tickets of one kind: one storm ticket", ready.rule);
+        let key = ticket.key.clone();
+        let effect = self.plan_ticket_effect(ready, ticket, cases, reason, &references, true, now, changes);
+        let storm = Storm {
+            institution: ready.group.0.clone(),
+            method: ready.group.1.clone(),
+            class: ready.group.2,
+            ticket: key,
+            effect,
+            remote: None,
+            attached: references.len(),
+            incidents: references,
+            recovered: BTreeSet::new(),
+            commented: 0,
+            last_comment: None,
+            comments: 0,
+            closed: false,
+        };
+        changes.rows.push(row(&ready.reference, &storm));
+        self.storms.insert(ready.reference.clone(), storm);
+    }
+
+    /// The storm that a connection of this kind joins.
+    pub(super) fn open_storm(&self, group: &Group) -> Option<String> {
+        let joins = |(_, storm): &(&String, &Storm)| !storm.closed && storm.group() == *group;
+        self.storms.iter().find(joins).map(|(lead, _)| lead.clone())
+    }
+
+    /// One more connection of the kind: the storm's ticket is its own.
+    pub(super) fn join(&mut self, lead: &str, reference: &str, now: Timestamp, changes: &mut Changes) {
+        let Some(storm) = self.storms.get_mut(lead) else { return };
+        storm.incidents.insert(reference.to_owned());
+        let link = TicketLink {
+            key: storm.ticket.clone(),
+            effect: storm.effect.clone(),
+            remote: storm.remote.clone(),
+            storm: true,
+            state: if storm.remote.is_some() { TicketState::Filed } else { TicketState::Pending },
+            comments: 0,
+        };
+        changes.rows.push(row(lead, storm));
+        changes.tell(reference, now, "joined", format!("joins the storm ticket of {lead}"));
+        self.change(reference, now, changes, |incident| incident.ticket = Some(link));
+    }
+
+    /// A member recovered, or fails again.
+    pub(super) fn storm_member(&mut self, ticket: &str, reference: &str, well: bool, changes: &mut Changes) {
+        for (lead, storm) in self.storms.iter_mut().filter(|(_, storm)| storm.ticket == ticket) {
+            let changed = if well {
+                storm.incidents.contains(reference) && storm.recovered.insert(reference.to_owned())
+            } else {
+                storm.recovered.remove(reference)
+            };
+            if changed {
+                changes.rows.push(row(lead, storm));
+            }
+        }
+    }
+
+    /// The members of the storm whose ticket this effect files.
+    pub(super) fn storm_members(&self, effect: &str) -> Option<Vec<String>> {
+        let storm = self.storms.values().find(|storm| storm.effect == effect)?;
+        Some(storm.incidents.iter().cloned().collect())
+    }
+
+    /// A person closed the storm's ticket: nothing joins it any more. Gives the incident that leads it.
+    pub(super) fn storm_closed(&mut self, ticket: &str, changes: &mut Changes) -> Option<String> {
+        let (lead, storm) = self.storms.iter_mut().find(|(_, storm)| storm.ticket == ticket)?;
+        storm.closed = true;
+        changes.rows.push(row(lead, storm));
+        Some(lead.clone())
+    }
+
+    /// How many of the storm that this incident leads still fail, and of how many.
+    pub(super) fn storm_failing(&self, lead: &str) -> Option<(usize, usize)> {
+        let storm = self.storms.get(lead)?;
+        Some((storm.incidents.len() - storm.recovered.len(), storm.incidents.len()))
+    }
+
+    /// Lets go of storms that are closed and none of whose incidents is known any more.
+    pub(super) fn forget_storms(&mut self, changes: &mut Changes) {
+        let incidents = &self.incidents;
+        self.storms.retain(|lead, storm| {
+            let known = |reference: &String| incidents.contains_key(reference.as_str());
+            let stays = !storm.closed || storm.incidents.iter().any(known);
+            if !stays {
+                changes.rows.push(Row { kind: "storm", key: lead.to_owned(), body: None });
+            }
+            stays
+        });
+    }
+
+    /// Comments on storms at half, 90 % and all recovered, and when others joined; at most hourly.
+    pub(super) fn plan_storm_comments(&mut self, now: Timestamp, changes: &mut Changes) {
+        let mut planned = Vec::new();
+        for (lead, storm) in &mut self.storms {
+            let Some(remote) = storm.remote.clone() else { continue };
+            let hourly = storm.last_comment.is_some_and(|at| since(now, at).as_secs() < 3600);
+            let (all, well) = (storm.incidents.len(), storm.recovered.len());
+            let reached = match well * 100 / all.max(1) {
+                100 => 100,
+                90.. => 90,
+                50.. => 50,
+                _ => 0,
+            };
+            let joined = all > storm.attached;
+            if storm.closed || (hourly && reached < 100) || (reached <= storm.commented && !joined) {
+                continue;
+            }
+            let mut text = format!("{well} of {all} connections have recovered.");
+            if joined {
+                text.push_str(&format!(" {} more joined since the last word.", all - storm.attached));
+            }
+            storm.commented = reached.max(storm.commented);
+            storm.attached = all;
+            storm.last_comment = Some(now);
+            storm.comments += 1;
+            storm.closed = reached == 100;
+            changes.rows.push(row(lead, storm));
+            let key = format!(
+                "{}/{lead}/{}/storm-comment/{}",
+                self.settings.environment,
+                Action::FileTicket.as_str(),
+                storm.comments
+            );
+            planned.push((key, lead.clone(), storm.ticket.clone(), remote, text));
+        }
+        for (key, lead, ticket, remote, text) in planned {
+            self.plan_comment(key, vec![lead], ticket, remote, text, now, changes);
+        }
+    }
+
+    /// A storm's ticket was filed: its members can be commented on.
+    pub(super) fn storm_filed(&mut self, effect: &str, remote: &str, changes: &mut Changes) {
+        for (lead, storm) in &mut self.storms {
+            if storm.effect == effect {
+                storm.remote = Some(remote.to_owned());
+                changes.rows.push(row(lead, storm));
+            }
+        }
+    }
+
+    /// A storm whose ticket was not filed after all is none: what is due is planned anew.
+    pub(super) fn storm_unfiled(&mut self, effect: &str, changes: &mut Changes) {
+        self.storms.retain(|lead, storm| {
+            let unfiled = storm.effect == effect && storm.remote.is_none();
+            if unfiled {
+                changes.rows.push(Row { kind: "storm", key: lead.to_owned(), body: None });
+            }
+            !unfiled
+        });
+    }
+}
+
+fn row(lead: &str, storm: &Storm) -> Row {
+    Row { kind: "storm", key: lead.to_owned(), body: serde_json::to_string(storm).ok() }
+}

@@ -1,0 +1,182 @@
+//! Behaviour, sections 5 and 8: rules that are new, changed or removed, and users who are forgotten.
+
+use basiq_alerter::{
+    plan::Command,
+    store::{EffectState, Phase},
+};
+
+use crate::world::{Answer, World, hours, minutes};
+
+/// "A new or changed rule that would reach over 50 people at its first evaluation is held whole."
+#[test]
+fn a_new_rule_that_would_reach_too_many_is_held_whole() {
+    for (people, held) in [(50, 0), (51, 1)] {
+        let mut world = World::new();
+        for n in 0..people {
+            world.fails(&format!("m{n}"), "invalid-credentials");
+        }
+        world.pass(minutes(30));
+        assert_eq!(world.planner.holds().count(), held, "{people}");
+        assert_eq!(world.notices("BasiqAlerterHolds"), held);
+        assert_eq!(world.count(Phase::Opening), if held == 0 { people } else { 0 });
+        if let Some(number) = world.planner.holds().next().map(|hold| hold.number) {
+            world.obey(Command::Release { hold: number });
+            world.pass(minutes(5));
+            assert_eq!(world.count(Phase::Opening), people);
+        }
+    }
+}
+
+/// The same: a rule that is known reaches as many as the other limits allow, also after a restart.
+#[test]
+fn a_rule_that_is_known_is_not_held() {
+    let mut world = World::new();
+    world.fails("first", "invalid-credentials");
+    world.pass(minutes(30));
+    world.restart();
+    for n in 0..60 {
+        world.fails(&format!("m{n}"), "invalid-credentials");
+    }
+    world.pass(minutes(30));
+    assert_eq!(world.count(Phase::Opening), 61);
+}
+
+/// "… or changed": by what it evaluates, though its name is the same.
+#[test]
+fn a_changed_rule_that_would_reach_too_many_is_held_whole() {
+    let mut world = World::new();
+    world.fails("first", "invalid-credentials");
+    world.pass(minutes(30));
+    for n in 0..60 {
+        world.fails(&format!("m{n}"), "invalid-credentials");
+    }
+    world.definitions.insert("Credentials".into(), "another expression".into());
+    world.pass(minutes(30));
+    assert_eq!(world.count(Phase::Opening), 1);
+    assert_eq!(world.planner.holds().next().map(|hold| hold.incidents.len()), Some(60));
+}
+
+/// "Changing a rule holds its undelivered effects".
+#[test]
+fn changing_a_rule_holds_what_it_had_planned() {
+    for release in [true, false] {
+        let mut world = World::new();
+        world.answer = Answer::Nothing;
+        world.fails("a", "invalid-credentials");
+        world.fails("b", "account-locked");
+        world.pass(minutes(20));
+        world.definitions.insert("Credentials".into(), "another expression".into());
+        world.pass(minutes(1));
+        world.answer = Answer::Takes;
+        world.pass(hours(1));
+        assert_eq!((world.told("a").len(), world.told("b").len()), (0, 1));
+        let held = world.effects.values().find(|effect| effect.state == EffectState::Held).unwrap();
+        assert!(held.reason.contains("Credentials"), "{}", held.reason);
+        assert_eq!(world.notices("BasiqAlerterHolds"), 1);
+        let number = world.planner.holds().next().unwrap().number;
+        world.obey(if release {
+            Command::Release { hold: number }
+        } else {
+            Command::Discard { hold: number }
+        });
+        world.pass(hours(30));
+        assert_eq!(world.told("a").len(), usize::from(release));
+        assert_eq!(world.planner.holds().count(), 0);
+    }
+}
+
+/// What is held for a changed rule leaves the hold when it is over; the hold of nothing ends.
+#[test]
+fn what_is_over_leaves_its_hold() {
+    let mut world = World::new();
+    world.answer = Answer::Nothing;
+    world.fails("a", "invalid-credentials");
+    world.pass(minutes(20));
+    world.definitions.insert("Credentials".into(), "another expression".into());
+    world.pass(minutes(1));
+    assert_eq!(world.planner.holds().count(), 1);
+    world.recovers("a");
+    world.pass(minutes(1));
+    assert_eq!(world.planner.holds().count(), 0);
+    assert!(world.effects.values().all(|effect| effect.phase != Phase::Opening || effect.state.is_final()));
+}
+
+/// The number of a hold is never used again, whatever restarts.
+#[test]
+fn hold_numbers_are_not_used_again() {
+    let mut world = World::with(|settings| settings.limits.hold_new_rule = Some(0));
+    world.fails("a", "invalid-credentials");
+    world.pass(minutes(20));
+    world.obey(Command::Release { hold: 1 });
+    world.restart();
+    world.fails("b", "account-locked");
+    world.pass(minutes(20));
+    assert_eq!(world.planner.holds().map(|hold| hold.number).collect::<Vec<_>>(), [2]);
+}
+
+/// "removing it cancels them".
+#[test]
+fn removing_a_rule_cancels_what_it_had_planned() {
+    let mut world = World::new();
+    world.fails("a", "service-unavailable");
+    world.fails("b", "invalid-credentials");
+    world.pass(minutes(9));
+    world.answer = Answer::Nothing;
+    world.pass(minutes(10));
+    world.rules_gone();
+    world.answer = Answer::Takes;
+    world.pass(hours(10));
+    assert!(world.done.is_empty(), "{:?}", world.done);
+    assert_eq!(world.effects.len(), 2, "an opening and a refresh");
+    assert!(world.effects.values().all(|effect| effect.state == EffectState::Cancelled));
+}
+
+/// "`forget` a user: pending effects cancelled, bodies, ids and address hashes erased, counts kept, a keyed
+/// tombstone so that discovery does not bring them back, tickets listed for a human."
+#[test]
+fn a_user_who_is_forgotten_stays_so() {
+    let mut world = World::new();
+    world.fails("a", "service-unavailable");
+    world.fails("b", "invalid-credentials");
+    world.pass(hours(1));
+    world.fails("pending", "invalid-credentials");
+    world.facts.get_mut("c-pending").unwrap().user = "u-a".into();
+    world.answer = Answer::Nothing;
+    world.pass(minutes(20));
+    world.obey(Command::Forget { user: "u-a".into() });
+    world.answer = Answer::Takes;
+    world.restart();
+    world.says_all_again();
+    world.pass(hours(5));
+    let told = world.told("pending");
+    assert!(told.is_empty(), "{told:?}");
+    assert_eq!(world.forgotten.len(), 1);
+    assert_eq!(world.forgotten[0].person.as_deref(), Some("p-u-a"));
+    assert_eq!(world.notices("BasiqAlerterForgottenTickets"), 1);
+    let erased: Vec<_> = world.incidents.values().filter(|it| it.connection.is_empty()).collect();
+    assert_eq!(erased.len(), 2, "counted still");
+    let kept = format!("{erased:?} {:?}", world.rows);
+    assert!(!kept.contains("u-a") && !kept.contains("c-a") && !kept.contains("c-pending"), "{kept}");
+    assert!(world.rows.keys().any(|(kind, key)| kind == "tombstone" && key.len() == 64));
+    assert!(world.incident("b").is_open(), "nobody else is touched");
+    let after = world.done.iter().filter(|done| done.spoke_of.contains(&"c-a".to_owned())).count();
+    world.recovers("a");
+    world.pass(hours(2));
+    let told = world.done.iter().filter(|done| done.spoke_of.contains(&"c-a".to_owned())).count();
+    assert_eq!(told, after, "not even of its end");
+}
+
+/// "… (command, …, consent ended)": once its ticket has heard of the end.
+#[test]
+fn the_end_of_a_consent_forgets_the_user() {
+    let mut world = World::new();
+    world.fails("a", "service-unavailable");
+    world.pass(hours(1));
+    assert_eq!(world.count(Phase::Ticket), 1);
+    world.ends("a", "consent-ended");
+    world.pass(minutes(30));
+    assert_eq!((world.count(Phase::Comment), world.forgotten.len()), (1, 0));
+    world.pass(hours(1));
+    assert_eq!(world.forgotten.len(), 1);
+    assert_eq!(world.count(Phase::Closing), 0);
+}
