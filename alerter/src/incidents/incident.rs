@@ -216,6 +216,9 @@ pub struct Incident {
     pub queued: bool,
     /// Its ticket.
     pub ticket: Option<TicketLink>,
+    /// No ticket before this time: the last one was obsolete when it was about to be filed.
+    #[serde(default)]
+    pub ticket_after: Option<Timestamp>,
     /// The number of the hold that keeps its message back.
     pub hold: Option<u64>,
     /// A person said that the bank's pop-up is dealt with: one refresh follows.

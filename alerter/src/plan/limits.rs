@@ -46,6 +46,8 @@ pub struct Limits {
     /// After how long outside major outage a ticket is due anyway.
     #[serde(with = "duration")]
     pub escalate_after: Duration,
+    /// Basiq's smart cache is on: after an outage its own next refresh is awaited instead of ours.
+    pub smart_cache: bool,
     /// How long Basiq's retry queue keeps a job.
     #[serde(with = "duration")]
     pub queue_expiry: Duration,
@@ -139,6 +141,7 @@ impl Default for Limits {
             retry_after: seconds(10 * MINUTE),
             retry_max: 2,
             escalate_after: seconds(6 * HOUR),
+            smart_cache: false,
             queue_expiry: seconds(7 * DAY),
             outage_spread: seconds(HOUR),
             catch_up_spread: seconds(30 * MINUTE),

@@ -198,6 +198,7 @@ impl Planner {
             refresh_refused: None,
             queued: failing.scenario == "retry-queued",
             ticket: None,
+            ticket_after: None,
             hold: None,
             done: None,
         }
@@ -336,6 +337,8 @@ impl Planner {
         incident.muted.clear();
         incident.class_since = now;
         incident.scenario_since = now;
+        // What went through dry run only was told to nobody.
+        incident.messages.retain(|message| message.state != MessageState::DryRun);
         changes.tell(&incident.reference, now, "reopened", "fails again within a day of its end".to_owned());
         for message in &mut incident.messages {
             if let (MessageState::Told { .. }, Some(closing)) = (&message.state, message.closing.take()) {

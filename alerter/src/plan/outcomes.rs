@@ -17,7 +17,8 @@ impl Planner {
     pub(super) fn take(&mut self, outcome: Outcome, now: Timestamp, changes: &mut Changes) {
         let Outcome { mut effect, spoke_of, refreshed, failed_before } = outcome;
         if !effect.state.is_final() {
-            if effect.state == EffectState::Held && self.effects.contains_key(&effect.key) {
+            let waits = effect.state == EffectState::Held && effect.phase != Phase::Notice;
+            if waits && self.effects.contains_key(&effect.key) {
                 self.held_for_a_person(&effect, now, changes);
             }
             match self.effects.get_mut(&effect.key) {
@@ -100,9 +101,13 @@ impl Planner {
     }
 
     fn closing_ended(&mut self, effect: &Effect, spoke_of: &[String], now: Timestamp, changes: &mut Changes) {
+        let quiet = after(now, self.settings.limits.evidence_age);
         for reference in &effect.incidents {
             let told = effect.state == EffectState::Delivered && spoke_of.contains(reference);
             self.change(reference, now, changes, |incident| {
+                if !told {
+                    incident.message_after = incident.message_after.max(Some(quiet));
+                }
                 for message in &mut incident.messages {
                     if message.closing.as_ref() != Some(&effect.key) {
                         continue;
@@ -177,6 +182,7 @@ impl Planner {
         } else {
             self.storm_unfiled(&effect.key, changes);
         }
+        let quiet = after(now, self.settings.limits.evidence_age);
         for reference in members {
             self.change(&reference, now, changes, |incident| {
                 let link = incident.ticket.as_mut().filter(|link| link.effect == effect.key);
@@ -187,7 +193,10 @@ impl Planner {
                         link.remote.clone_from(&effect.remote);
                     }
                     EffectState::DryRun => link.state = TicketState::DryRun,
-                    EffectState::Obsolete | EffectState::Cancelled => incident.ticket = None,
+                    EffectState::Obsolete | EffectState::Cancelled => {
+                        incident.ticket = None;
+                        incident.ticket_after = Some(quiet);
+                    }
                     _ => link.state = TicketState::Failed,
                 }
             });

@@ -102,6 +102,9 @@ impl Planner {
         if !incident.class.refreshable() || waits_for_basiq {
             return None;
         }
+        if limits.smart_cache && incident.outage.restart.is_some_and(|at| incident.last_failure < at) {
+            return None;
+        }
         let demand = self.demand(incident, Action::RefreshConnection)?;
         let max = demand.numbers.retry_max.unwrap_or(limits.retry_max) as usize;
         let spent = incident.attempts.len() + incident.dry_refreshes as usize;

@@ -66,8 +66,9 @@ impl Planner {
 
     /// An effect was cancelled from outside its incidents: they no longer count on it.
     pub(super) fn forget_effect(&mut self, effect: &Effect, now: Timestamp, changes: &mut Changes) {
+        let members = self.storm_members(&effect.key).unwrap_or_else(|| effect.incidents.clone());
         self.storm_unfiled(&effect.key, changes);
-        for reference in &effect.incidents {
+        for reference in &members {
             self.change(reference, now, changes, |incident| {
                 incident.messages.retain(|message| message.effect != effect.key);
                 for message in &mut incident.messages {

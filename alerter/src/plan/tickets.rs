@@ -92,6 +92,7 @@ impl Planner {
         let escalated = after(from, demand.numbers.escalate_after.unwrap_or(limits.escalate_after));
         let reason_at = spent.map_or(escalated, |spent| spent.min(escalated));
         let due = after(reason_at, demand.numbers.settle.unwrap_or(limits.settle_ticket));
+        let due = incident.ticket_after.map_or(due, |quiet| due.max(quiet));
         let lifetime = demand.numbers.lifetime.unwrap_or(limits.lifetime_ticket);
         Some((reason_at, due, demand.rule.to_string(), lifetime))
     }

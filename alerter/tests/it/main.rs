@@ -28,6 +28,7 @@ mod s6_refresh;
 mod s7_tickets;
 mod s8_rules;
 mod s8_switches;
+mod sentences;
 mod smtp;
 mod sources;
 mod store;

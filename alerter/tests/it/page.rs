@@ -142,6 +142,7 @@ fn incident(reference: &str, text: &str) -> Incident {
             state: TicketState::Filed,
             comments: 0,
         }),
+        ticket_after: None,
         hold: None,
         done: None,
     }

@@ -293,3 +293,63 @@ fn an_unknown_failure_is_told_to_no_user() {
     assert!(world.told("a").is_empty());
     assert_eq!(world.count(Phase::Ticket), 1);
 }
+
+/// "Urgency is measured from when it became due", not from when the cooldown let it go.
+#[test]
+fn urgency_is_measured_from_when_it_became_due() {
+    let mut world = World::new();
+    world.fails("a", "invalid-credentials");
+    world.pass(hours(1));
+    world.recovers("a");
+    world.pass(hours(1));
+    let due = world.now + minutes(15);
+    world.fails("a", "invalid-credentials");
+    world.pass(hours(25));
+    let openings = world.of(Phase::Opening);
+    assert_eq!((openings.len(), openings[1].effect.due), (2, due));
+    assert!(openings[1].at.duration_since(due) > hours(20));
+}
+
+/// "Over 20 automatic suppressions, or 2 % of recipients, in an hour stop suppression."
+#[test]
+fn too_many_refusals_in_an_hour_stop_suppression() {
+    let people: Vec<String> = (0..30).map(|n| format!("p{n}")).collect();
+    let people: Vec<&str> = people.iter().map(String::as_str).collect();
+    // Two of a hundred recipients may be gone, and a third is too many.
+    let mut world = World::with(|settings| settings.limits.hold_new_rule = Some(1000));
+    for n in 0..100 {
+        world.fails(&format!("m{n}"), "invalid-credentials");
+    }
+    world.pass(minutes(20));
+    assert_eq!(world.count(Phase::Opening), 100);
+    world.refuses(&people[..2]);
+    assert_eq!((world.suppressed.len(), world.notices("BasiqAlerterSuppressionStopped")), (2, 0));
+    world.refuses(&people[2..4]);
+    world.pass(minutes(1));
+    assert_eq!((world.suppressed.len(), world.notices("BasiqAlerterSuppressionStopped")), (2, 1));
+    world.pass(hours(1));
+    world.refuses(&people[4..5]);
+    assert_eq!(world.suppressed.len(), 3, "an hour later it goes on");
+    // However many recipients there are, twenty are enough.
+    let mut world = World::with(|settings| settings.limits.suppress_share = 1.0);
+    for n in 0..40 {
+        world.fails(&format!("m{n}"), "invalid-credentials");
+    }
+    world.pass(minutes(20));
+    world.refuses(&people);
+    assert_eq!(world.suppressed.len(), 20);
+}
+
+/// What a batch that was held turned into something else asks for is not held with it.
+#[test]
+fn what_fails_otherwise_leaves_its_hold() {
+    let mut world = World::with(|settings| settings.limits.hold_new_rule = Some(1));
+    world.fails("a", "invalid-credentials");
+    world.fails("b", "invalid-credentials");
+    world.pass(minutes(20));
+    assert!(world.incident("a").hold.is_some());
+    world.turns("a", "account-locked");
+    world.pass(minutes(20));
+    assert_eq!(templates(&world, "a"), ["locked"]);
+    assert!(templates(&world, "b").is_empty());
+}

@@ -141,3 +141,18 @@ fn never_into_a_major_outage() {
     world.pass(hours(10));
     assert!(refreshes(&world).is_empty());
 }
+
+/// "With `smart_cache: true`, after an outage Basiq's own next refresh is awaited instead."
+#[test]
+fn with_the_smart_cache_basiqs_own_next_refresh_is_awaited_after_an_outage() {
+    let mut world = World::with(|settings| settings.limits.smart_cache = true);
+    world.bank("major-outage");
+    world.fails("a", "service-unavailable");
+    world.pass(hours(3));
+    world.bank("operational");
+    world.pass(hours(5));
+    assert_eq!(world.count(Phase::Refresh), 0);
+    world.fails_again("a");
+    world.pass(hours(1));
+    assert!(world.count(Phase::Refresh) > 0, "Basiq tried, and it still fails");
+}

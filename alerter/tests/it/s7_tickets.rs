@@ -1,6 +1,7 @@
 //! Behaviour, section 7: tickets. Each test quotes its sentence.
 
 use basiq_alerter::{
+    plan::Command,
     refresh::Refreshed,
     store::{EffectState, Payload, Phase},
 };
@@ -194,5 +195,99 @@ fn no_ticket_into_a_major_outage() {
     world.pass(minutes(15));
     world.bank("major-outage");
     world.pass(hours(30));
-    assert_eq!(world.count(Phase::Ticket), 0);
+    let of_a = world.of(Phase::Ticket).into_iter().filter(|done| !done.effect.incidents.is_empty());
+    assert_eq!(of_a.count(), 0);
+}
+
+/// "Closed by a human while still failing: after 24 h one comment (or reopen inside the window)".
+#[test]
+fn a_ticket_closed_by_a_person_hears_once_that_it_still_fails() {
+    let mut world = World::new();
+    world.fails("a", "service-unavailable");
+    world.pass(hours(2));
+    let incident = world.incident("a").reference.clone();
+    world.obey(Command::TicketClosed { incident, wont_fix: false });
+    world.pass(hours(23));
+    assert_eq!(world.count(Phase::Comment), 0);
+    world.restart();
+    world.pass(hours(50));
+    assert_eq!((world.count(Phase::Comment), world.count(Phase::Ticket)), (1, 1));
+    let Payload::Comment { text, .. } = &world.of(Phase::Comment)[0].effect.payload else { panic!() };
+    assert!(text.contains("still fails"), "{text}");
+}
+
+/// The same of what has recovered meanwhile: nothing but its recovery is said.
+#[test]
+fn a_closed_ticket_of_what_recovered_hears_of_the_recovery_only() {
+    let mut world = World::new();
+    world.fails("a", "service-unavailable");
+    world.pass(hours(2));
+    let incident = world.incident("a").reference.clone();
+    world.obey(Command::TicketClosed { incident, wont_fix: false });
+    world.recovers("a");
+    world.pass(hours(50));
+    assert_eq!(world.count(Phase::Comment), 1);
+}
+
+/// "'won't fix' is final for the incident; a new failure after a success is a new incident and ticket."
+#[test]
+fn wont_fix_is_final_for_the_incident() {
+    let mut world = World::new();
+    world.fails("a", "service-unavailable");
+    world.pass(hours(2));
+    let incident = world.incident("a").reference.clone();
+    world.obey(Command::TicketClosed { incident, wont_fix: true });
+    world.pass(hours(72));
+    world.recovers("a");
+    world.pass(hours(30));
+    assert_eq!((world.count(Phase::Comment), world.count(Phase::Ticket)), (0, 1));
+    world.fails("a", "service-unavailable");
+    world.pass(hours(2));
+    assert_eq!(world.count(Phase::Ticket), 2);
+}
+
+/// "later ones join until it is closed": what comes after has a ticket of its own, and the storm's is reminded of.
+#[test]
+fn nothing_joins_a_storm_that_a_person_closed() {
+    let mut world = World::new();
+    for n in 0..20 {
+        world.fails(&format!("m{n:02}"), "service-unavailable");
+    }
+    world.pass(hours(1));
+    let incident = world.incident("m07").reference.clone();
+    world.obey(Command::TicketClosed { incident, wont_fix: false });
+    world.fails("late", "service-unavailable");
+    world.pass(hours(2));
+    assert_eq!(world.count(Phase::Ticket), 2);
+    assert!(world.incident("late").ticket.as_ref().is_some_and(|link| !link.storm));
+    world.pass(hours(30));
+    let Payload::Comment { text, .. } = &world.of(Phase::Comment)[0].effect.payload else { panic!() };
+    assert!(text.contains("20 of 20 connections still fail"), "{text}");
+    assert_eq!(world.count(Phase::Comment), 1);
+}
+
+/// Section 4: "at a desk that cannot be searched it is held for a person"; operators hear, until none is held.
+#[test]
+fn what_is_held_for_a_person_is_told_to_operators_until_it_is_decided() {
+    let mut world = World::new();
+    world.fails("a", "service-unavailable");
+    world.pass(minutes(30));
+    world.answer = Answer::Ends(EffectState::Held);
+    world.pass(hours(1));
+    assert_eq!(world.notices("BasiqAlerterHeldEffects"), 0, "its own notices do not come through either");
+    world.answer = Answer::Takes;
+    world.pass(minutes(5));
+    let key = world.effects.values().find(|effect| effect.phase == Phase::Ticket).unwrap().key.clone();
+    assert_eq!(world.effects[&key].state, EffectState::Held);
+    let fires = |world: &World| {
+        world
+            .rows
+            .iter()
+            .any(|((kind, _), body)| kind == "demand" && body.contains("What goes through desk waits"))
+    };
+    assert!(fires(&world));
+    world.obey(Command::Retry { effect: key.clone() });
+    world.pass(minutes(5));
+    assert_eq!(world.effects[&key].state, EffectState::Delivered);
+    assert!(!fires(&world));
 }

@@ -19,7 +19,8 @@ fn a_new_rule_that_would_reach_too_many_is_held_whole() {
         assert_eq!(world.planner.holds().count(), held, "{people}");
         assert_eq!(world.notices("BasiqAlerterHolds"), held);
         assert_eq!(world.count(Phase::Opening), if held == 0 { people } else { 0 });
-        if let Some(number) = world.planner.holds().next().map(|hold| hold.number) {
+        let number = world.planner.holds().next().map(|hold| hold.number);
+        if let Some(number) = number {
             world.obey(Command::Release { hold: number });
             world.pass(minutes(5));
             assert_eq!(world.count(Phase::Opening), people);

@@ -7,7 +7,7 @@ use basiq_alerter::{
     store::{EffectState, Phase},
 };
 
-use crate::world::{World, hours, minutes};
+use crate::world::{Answer, World, hours, minutes};
 
 /// "Each of `notify-user`, `file-ticket`, `refresh-connection` is `off`, `dry-run` or `live`".
 #[test]
@@ -89,4 +89,49 @@ fn a_rule_that_goes_away_ends_no_incident() {
     world.recovers("a");
     world.pass(hours(1));
     assert_eq!(world.count(Phase::Closing), 1);
+}
+
+/// "Going live prints the counts first and makes a baseline of what is failing."
+#[test]
+fn going_live_makes_a_baseline_of_what_is_failing() {
+    let mut world = World::with(|settings| settings.actions.notify_user = Mode::DryRun);
+    world.fails("old", "invalid-credentials");
+    world.pass(hours(1));
+    world.fails("pending", "invalid-credentials");
+    world.pass(minutes(1));
+    world.settings.actions.notify_user = Mode::Live;
+    world.restart();
+    assert_eq!(world.planner.going_live(), [(Action::NotifyUser, 2)]);
+    world.says_all_again();
+    world.pass(hours(30));
+    assert_eq!(world.count(Phase::Opening), 0);
+    world.fails("new", "invalid-credentials");
+    world.pass(hours(1));
+    assert_eq!(world.told("new").len(), 1);
+    world.recovers("old");
+    world.pass(hours(1));
+    world.fails("old", "invalid-credentials");
+    world.pass(hours(1));
+    assert_eq!(world.told("old").len(), 1, "a new failure after a success");
+}
+
+/// Own notices of what merely happened end when it has not happened again for a day.
+#[test]
+fn a_notice_of_dead_effects_ends_a_day_after_the_last() {
+    let mut world = World::new();
+    world.answer = Answer::Ends(EffectState::Dead);
+    world.fails("a", "invalid-credentials");
+    world.pass(hours(1));
+    world.answer = Answer::Takes;
+    let fires = |world: &World| {
+        world
+            .rows
+            .iter()
+            .any(|((kind, _), body)| kind == "demand" && body.contains("BasiqAlerterDeadEffects"))
+    };
+    assert!(fires(&world));
+    world.pass(hours(20));
+    assert!(fires(&world));
+    world.pass(hours(10));
+    assert!(!fires(&world));
 }

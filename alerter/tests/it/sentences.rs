@@ -1,0 +1,363 @@
+//! Which test holds which sentence of behaviour's sections 3 to 8: each sentence by its first words, with the tests
+//! that would fail if it did not hold. The tests quote their sentence; this table is the way to them.
+
+use std::path::{Path, PathBuf};
+
+/// Section, the sentence's first words, its tests.
+const SENTENCES: &[(u32, &str, &[&str])] = &[
+    (
+        3,
+        "An incident is (environment, connection",
+        &["a_reference_depends_on_environment_connection_and_start_only"],
+    ),
+    (3, "All alerts on one connection", &["all_alerts_on_one_connection_belong_to_one_incident"]),
+    (3, "Alerts are demands:", &["all_alerts_on_one_connection_belong_to_one_incident"]),
+    (3, "*this rule asks for this action", &["all_alerts_on_one_connection_belong_to_one_incident"]),
+    (3, "Fingerprints and start times", &["the_reference_does_not_depend_on_the_alert"]),
+    (3, "Labels of an alert are not trusted", &["an_alert_that_names_another_user_is_dead_and_alerted"]),
+    (3, "A mismatch is dead", &["an_alert_that_names_another_user_is_dead_and_alerted"]),
+    (
+        3,
+        "Baseline, per connection",
+        &[
+            "what_has_failed_for_a_day_at_the_first_sight_has_no_effect",
+            "what_failed_before_the_store_was_born_has_no_effect",
+            "the_baseline_can_be_released_by_number",
+            "a_baseline_connection_that_recovered_and_fails_anew_is_an_incident_like_any",
+        ],
+    ),
+    (3, "So neither a first install", &["what_failed_before_the_store_was_born_has_no_effect"]),
+    (
+        3,
+        "A reopening within 24 h",
+        &[
+            "failing_again_within_a_day_continues_the_incident",
+            "failing_again_after_a_day_is_another_incident",
+        ],
+    ),
+    (
+        3,
+        "Its cause is the connection",
+        &[
+            "the_bank_is_named_only_while_its_connector_is_in_major_outage",
+            "the_bank_is_named_when_its_jobs_say_so",
+            "a_bank_is_named_only_by_people_share_and_what_is_usual_together",
+            "an_outage_by_jobs_lasts_until_they_succeed",
+        ],
+    ),
+    (3, "Otherwise the mail says", &["below_a_threshold_the_bank_is_not_named"]),
+    (
+        3,
+        "User mails and refreshes stop",
+        &[
+            "five_banks_at_once_are_basiq_itself",
+            "fewer_banks_or_a_smaller_share_are_not_basiq",
+            "what_waits_when_basiq_fails_is_withdrawn_and_planned_anew",
+        ],
+    ),
+    (3, "Time under major outage", &["time_under_major_outage_counts_for_nothing"]),
+    (
+        3,
+        "A connector left in major outage",
+        &[
+            "a_connector_left_in_major_outage_is_one_notice_and_one_ticket",
+            "a_bank_without_connections_here_is_not_told",
+        ],
+    ),
+    (4, "An effect's key is", &["a_key_is_planned_once_whatever_repeats"]),
+    (
+        4,
+        "Planned and the alert's state",
+        &[
+            "deaths_lose_nothing_and_double_nothing_uncounted",
+            "what_could_not_be_stored_is_news_when_it_is_sent_again",
+        ],
+    ),
+    (4, "Keys of open incidents", &["a_key_is_planned_once_whatever_repeats"]),
+    (
+        4,
+        "Evidence before each attempt",
+        &["a_message_about_what_is_over_is_not_sent", "while_the_banks_status_is_not_known_everything_waits"],
+    ),
+    (4, "If it no longer holds", &["a_message_about_what_is_over_is_not_sent"]),
+    (4, "If nobody can be asked", &["without_evidence_everything_waits_and_spends_no_attempt"]),
+    (
+        4,
+        "A series that disappears",
+        &["a_series_that_disappears_ends_nothing", "an_exporter_that_goes_away_tells_nobody_anything"],
+    ),
+    (4, "A closing message needs", &["a_closing_message_is_not_sent_if_it_fails_again_meanwhile"]),
+    (4, "Lifetimes:", &["what_waits_too_long_expires_and_only_a_refresh_is_planned_anew"]),
+    (4, "What was due during an outage", &["five_banks_at_once_are_basiq_itself"]),
+    (4, "Ends:", &["every_state_of_an_effect_has_its_reason"]),
+    (4, "`delivered`, `obsolete`", &["every_state_of_an_effect_has_its_reason"]),
+    (4, "On the way:", &["what_is_held_for_a_person_is_told_to_operators_until_it_is_decided"]),
+    (
+        4,
+        "`planned`, `deferred until`",
+        &["what_is_held_for_a_person_is_told_to_operators_until_it_is_decided"],
+    ),
+    (4, "Each change keeps its reason", &["every_state_of_an_effect_has_its_reason"]),
+    (4, "\"why was this (not) sent\"", &["every_state_of_an_effect_has_its_reason"]),
+    (
+        4,
+        "A reply that never came",
+        &[
+            "an_unknown_outcome_of_a_mail_is_tried_once_more_with_the_same_message_id",
+            "a_ticket_of_unknown_outcome_is_searched_for_and_not_filed_twice",
+            "what_is_held_for_a_person_is_told_to_operators_until_it_is_decided",
+        ],
+    ),
+    (4, "Counted.", &["deaths_lose_nothing_and_double_nothing_uncounted"]),
+    (5, "Opening and closing only.", &["what_turns_into_another_failure_is_told_anew"]),
+    (5, "\"Delayed\" and \"outage\"", &["delayed_and_outage_are_one_opening"]),
+    (
+        5,
+        "Settling before an opening",
+        &[
+            "credentials_like_openings_settle_for_a_quarter_of_an_hour",
+            "delayed_waits_for_the_first_retry_to_have_failed",
+            "delayed_waits_no_longer_than_two_hours",
+        ],
+    ),
+    (5, "Urgency is measured", &["urgency_is_measured_from_when_it_became_due"]),
+    (
+        5,
+        "Cooldown (24 h",
+        &["the_cooldown_defers_and_never_drops", "what_is_over_at_the_end_of_the_cooldown_is_not_sent"],
+    ),
+    (
+        5,
+        "Several connections of one person",
+        &[
+            "several_connections_of_one_person_go_into_one_message",
+            "a_merged_message_speaks_only_of_what_still_holds",
+        ],
+    ),
+    (
+        5,
+        "A closing message is owed",
+        &[
+            "a_closing_is_owed_to_those_who_were_told_after_half_an_hour_of_health",
+            "nobody_is_told_the_end_of_what_nobody_was_told",
+        ],
+    ),
+    (
+        5,
+        "`recovered` and `superseded` owe it",
+        &["only_recovered_and_superseded_are_told", "an_end_cancels_what_is_pending"],
+    ),
+    (
+        5,
+        "Hold: if one settling batch",
+        &[
+            "a_batch_that_is_too_large_is_held_whole_until_released",
+            "a_discarded_hold_is_never_sent",
+            "an_hour_that_is_too_full_holds_the_rest",
+            "what_fails_otherwise_leaves_its_hold",
+            "hold_numbers_are_not_used_again",
+        ],
+    ),
+    (
+        5,
+        "A new or changed rule",
+        &[
+            "a_new_rule_that_would_reach_too_many_is_held_whole",
+            "a_changed_rule_that_would_reach_too_many_is_held_whole",
+            "a_rule_that_is_known_is_not_held",
+        ],
+    ),
+    (5, "Holding is a metric", &["a_batch_that_is_too_large_is_held_whole_until_released"]),
+    (
+        5,
+        "Suppression: only a reply",
+        &[
+            "only_a_refused_recipient_of_the_list_is_the_recipients_fault",
+            "a_channel_at_fault_opens_its_circuit_spends_no_attempt_and_operators_hear",
+        ],
+    ),
+    (5, "Over 20 automatic suppressions", &["too_many_refusals_in_an_hour_stop_suppression"]),
+    (5, "Operators and desks", &["an_address_that_does_not_exist_is_suppressed_and_never_tried_again"]),
+    (5, "Each relay has a rate", &["throttling_halves_the_rate_and_quiet_minutes_bring_it_back"]),
+    (5, "One bad mailbox", &["a_connection_carries_many_messages_and_a_refused_recipient_does_not_end_it"]),
+    (
+        5,
+        "A message names sender",
+        &["the_rules_for_what_a_message_may_say_hold_in_every_template", "live_messages_need_a_sender"],
+    ),
+    (5, "No link to a bank's login", &["the_rules_for_what_a_message_may_say_hold_in_every_template"]),
+    (5, "Annotation text never enters it", &["hostile_text_in_every_field_stays_text"]),
+    (5, "Outside production recipients", &["replies_mean_what_behaviour_says_at_every_step"]),
+    (5, "The address comes at send time", &["a_missing_or_broken_address_is_unreachable_and_not_repeated"]),
+    (6, "Eligible: status", &["what_may_be_refreshed_is_decided_by_status_and_newest_failure"]),
+    (6, "Never for credentials", &["never_for_what_a_refresh_cannot_mend"]),
+    (6, "For `user-action-required`", &["one_refresh_follows_the_word_that_the_pop_up_is_dealt_with"]),
+    (
+        6,
+        "10 minutes after",
+        &["ten_minutes_after_the_newest_failure_and_twice", "a_newer_failure_puts_the_refresh_off"],
+    ),
+    (6, "A 202 spends an attempt", &["a_200_spends_no_attempt_and_is_recorded"]),
+    (6, "A 4xx refusal", &["a_refusal_ends_retrying"]),
+    (
+        6,
+        "Never while a job runs",
+        &[
+            "never_while_the_job_of_the_last_refresh_runs",
+            "never_into_a_major_outage",
+            "what_may_be_refreshed_is_decided_by_status_and_newest_failure",
+        ],
+    ),
+    (6, "After an unknown outcome", &["a_failure_is_told_ticketed_and_closed_through_store_and_outbox"]),
+    (
+        6,
+        "With `smart_cache: true`",
+        &["with_the_smart_cache_basiqs_own_next_refresh_is_awaited_after_an_outage"],
+    ),
+    (
+        7,
+        "Due when `retry_max`",
+        &[
+            "due_when_both_retries_have_failed_and_settled",
+            "due_after_six_hours_where_retries_could_not_be_spent",
+            "the_ticket_states_the_true_attempts_and_their_jobs",
+            "numbers_and_addresses_are_masked_and_the_rest_is_kept",
+        ],
+    ),
+    (
+        7,
+        "Creation settles",
+        &["due_when_both_retries_have_failed_and_settled", "a_ticket_that_is_not_filed_yet_is_withdrawn"],
+    ),
+    (
+        7,
+        "At least 10 connections",
+        &[
+            "ten_of_a_kind_make_one_storm_ticket",
+            "nine_of_a_kind_have_a_ticket_each",
+            "later_ones_join_the_storm_and_its_recoveries_are_comments",
+            "nothing_joins_a_storm_that_a_person_closed",
+        ],
+    ),
+    (7, "Recovery is a comment", &["recovery_is_a_comment_on_the_ticket", "other_ends_are_comments_as_well"]),
+    (
+        7,
+        "Closed by a human",
+        &[
+            "a_ticket_closed_by_a_person_hears_once_that_it_still_fails",
+            "a_closed_ticket_of_what_recovered_hears_of_the_recovery_only",
+        ],
+    ),
+    (7, "\"won't fix\" is final", &["wont_fix_is_final_for_the_incident"]),
+    (7, "Default desk", &["an_empty_file_is_all_defaults_and_nothing_is_live"]),
+    (7, "Basiq's support", &["a_ticket_of_unknown_outcome_is_searched_for_and_not_filed_twice"]),
+    (7, "Desks declare", &["a_ticket_of_unknown_outcome_is_searched_for_and_not_filed_twice"]),
+    (7, "\"never doubled\"", &["a_ticket_of_unknown_outcome_is_searched_for_and_not_filed_twice"]),
+    (
+        8,
+        "`notify-operator` goes by",
+        &["a_channel_at_fault_opens_its_circuit_spends_no_attempt_and_operators_hear"],
+    ),
+    (8, "Where Prometheus runs", &["alertmanagers_webhook_says_itself_what_is_resolved"]),
+    (8, "An alert without a connection", &["silence_ends_what_has_a_connection_and_nothing_else"]),
+    (
+        8,
+        "Each of `notify-user`",
+        &["what_is_off_is_not_planned", "an_empty_file_is_all_defaults_and_nothing_is_live"],
+    ),
+    (8, "Dry run takes", &["a_dry_run_never_counts_as_told"]),
+    (8, "Going live", &["going_live_makes_a_baseline_of_what_is_failing"]),
+    (
+        8,
+        "`pause`/`resume`",
+        &[
+            "a_pause_holds_up_what_it_names_also_over_a_restart",
+            "a_pause_holds_up_nothing_else",
+            "a_pause_asked_for_through_the_store_is_obeyed",
+        ],
+    ),
+    (
+        8,
+        "Changing a rule",
+        &[
+            "changing_a_rule_holds_what_it_had_planned",
+            "what_is_over_leaves_its_hold",
+            "removing_a_rule_cancels_what_it_had_planned",
+            "a_rule_that_goes_away_ends_no_incident",
+        ],
+    ),
+    (8, "No rule can switch these limits off", &["a_simulated_month_keeps_its_promises"]),
+    (8, "`forget` a user", &["a_user_who_is_forgotten_stays_so", "the_end_of_a_consent_forgets_the_user"]),
+    (8, "Rendered bodies", &["every_template_reads_as_it_was_looked_at"]),
+];
+
+fn sources(folder: &Path, into: &mut String) {
+    for entry in std::fs::read_dir(folder).expect("a folder of the sources").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            sources(&path, into);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            into.push_str(&std::fs::read_to_string(&path).expect("a readable source"));
+        }
+    }
+}
+
+fn crate_folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn each_test_of_the_table_exists() {
+    let mut text = String::new();
+    sources(&crate_folder().join("src"), &mut text);
+    sources(&crate_folder().join("tests"), &mut text);
+    for (section, sentence, tests) in SENTENCES {
+        assert!(!tests.is_empty(), "section {section}, {sentence:?} has no test");
+        for test in *tests {
+            assert!(
+                text.contains(&format!("fn {test}(")),
+                "section {section}, {sentence:?}: there is no test {test}"
+            );
+        }
+    }
+}
+
+/// Where the document lies beside the repository, each of its sentences is in the table, in its order.
+#[test]
+fn each_sentence_has_a_test() {
+    let Ok(text) = std::fs::read_to_string(crate_folder().join("../../shared/behaviour.md")) else {
+        eprintln!("SKIPPED each_sentence_has_a_test: behaviour.md is not beside the repository");
+        return;
+    };
+    let mut table = SENTENCES.iter();
+    for section in text.split("\n## ").filter(|section| section.starts_with(['3', '4', '5', '6', '7', '8'])) {
+        let number: u32 = section[..1].parse().unwrap();
+        let body = section.split_once('\n').unwrap().1.replace("**", "");
+        for paragraph in format!("\n{}", body.trim()).split("\n- ").filter(|text| !text.trim().is_empty()) {
+            let paragraph = paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
+            for sentence in sentences(&paragraph) {
+                let (section, words, _) =
+                    table.next().unwrap_or_else(|| panic!("not in the table: {sentence}"));
+                assert!(
+                    number == *section && sentence.starts_with(words),
+                    "the table has {words:?}, not: {sentence}"
+                );
+            }
+        }
+    }
+    assert_eq!(table.next(), None, "the table has more than the document");
+}
+
+/// Splits after a full stop, colon or semicolon that something new follows.
+fn sentences(text: &str) -> Vec<&str> {
+    let (mut all, mut from) = (Vec::new(), 0);
+    for (at, _) in text.match_indices(' ') {
+        let new = text[at + 1..].starts_with(|c: char| c.is_ascii_uppercase() || "`\"*2".contains(c));
+        if new && text[..at].ends_with(['.', ':', ';']) {
+            all.push(&text[from..at]);
+            from = at + 1;
+        }
+    }
+    all.push(&text[from..]);
+    all
+}
