@@ -43,9 +43,12 @@ pub async fn preview(
     let now = clock.now();
     let mut kept = HashMap::new();
     let mut saved = Saved { born: now, ..Saved::default() };
+    let mut known = settings(config);
     let fresh = config.store.chosen()?.absent(file).is_some();
     if !fresh {
         let store = app::store(config, file, clock).await?;
+        // Who was forgotten stays so.
+        known.salt = store.salt().await.map_err(Fatal::running)?;
         saved = store.load(now).await.map_err(Fatal::running)?;
         for name in sources.names() {
             let rows = store.state(&name).await.map_err(Fatal::running)?;
@@ -55,7 +58,7 @@ pub async fn preview(
     }
     let (said, snapshot) = sources.preview(now, kept).await;
     let (seen, warm, fails) = (snapshot.as_of.is_some(), snapshot.warm, snapshot.connections.len());
-    let mut stage = Stage::new(settings(config), saved).map_err(Fatal::running)?;
+    let mut stage = Stage::new(known, saved).map_err(Fatal::running)?;
     stage.look(now, said, Arc::new(snapshot));
     let first = stage.record().played().len();
     let held = stage.record().all_held();
@@ -136,5 +139,6 @@ pub(super) fn settings(config: &Config) -> Settings {
         limits: config.limits.clone(),
         actions: config.actions,
         routes,
+        salt: daemon::Secret::default(),
     }
 }
