@@ -92,17 +92,12 @@ pub fn after_unknown(mut effect: Effect, reason: String, now: Timestamp, searcha
             let reason = format!("{reason}; nobody knows whether it was taken, twice");
             return end(effect, EffectState::Dead, reason);
         }
-        Phase::Ticket if !searchable => {
+        Phase::Ticket | Phase::Comment if !searchable => {
             let reason = format!("{reason}; the desk cannot be searched, so a person must look");
             return end(effect, EffectState::Held, reason);
         }
-        // No desk can be searched for a comment, and few know its key.
-        Phase::Comment => {
-            let reason = format!("{reason}; comments cannot be searched for, so a person must look");
-            return end(effect, EffectState::Held, reason);
-        }
         Phase::Opening | Phase::GaveUp | Phase::Closing => UNKNOWN_MESSAGE,
-        Phase::Ticket => UNKNOWN_TICKET,
+        Phase::Ticket | Phase::Comment => UNKNOWN_TICKET,
         Phase::Refresh | Phase::Notice => UNKNOWN_REFRESH,
     };
     effect.next_attempt = after(now, wait);

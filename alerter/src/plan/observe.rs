@@ -100,7 +100,7 @@ impl Planner {
                 let before = incident.clone();
                 if let Status::Ended { at, .. } = incident.status {
                     let failing = Failing::of(&facts.state, incident.last_failure);
-                    if failing.last <= at {
+                    if failing.last < at {
                         // The evidence still shows what was before the end.
                     } else if since(failing.since.max(at), at) <= self.settings.limits.reopen {
                         self.reopen(&mut incident, now, changes);
