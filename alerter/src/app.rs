@@ -112,6 +112,7 @@ pub async fn run(config: Config, run: Run, context: Context) -> Result<(), Fatal
         environment: config.environment.as_str().into(),
         actions: config.actions,
     };
+    let own = Page::new().with_registry(registry.clone());
     let router = router(&mut sources, page, registry, evidence.clone(), &reload);
     let wiring = Wiring {
         clock: clock.clone(),
@@ -121,6 +122,7 @@ pub async fn run(config: Config, run: Run, context: Context) -> Result<(), Fatal
         state,
         evidence: evidence_sender,
         measures,
+        own,
     };
     // A store of its own: this process plans, and its engine delivers. A shared one: it delivers beside others, and
     // plans once it has the lead.

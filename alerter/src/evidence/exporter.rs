@@ -52,6 +52,11 @@ pub struct Target {
 }
 
 impl Target {
+    /// The labels of the alerter's own page, which is not fetched.
+    pub(super) fn own(&self) -> Self {
+        Self { job: "basiq-alerter", instance: "self".into(), login: Login::Nobody, ..self.clone() }
+    }
+
     /// A page that was recorded, and cannot be asked for again.
     pub(crate) fn recorded(instance: &str, connections: bool) -> Option<Self> {
         let [(_, exporter), (_, of_connections)] = PAGES;

@@ -81,6 +81,8 @@ pub struct Scraper {
     /// The newest page of each target that could be read, and when.
     last: Vec<Option<(Timestamp, Page)>>,
     window: Window,
+    /// The alerter's own page: rules for operators are about it, too.
+    own: Option<(Arc<Target>, exposition::Page)>,
 }
 
 impl Scraper {
@@ -96,12 +98,20 @@ impl Scraper {
             window: Window::default(),
             targets,
             interval,
+            own: None,
         })
+    }
+
+    /// Shows the alerter's own metrics to the rules beside those of the exporters.
+    #[must_use]
+    pub fn with_own(mut self, page: exposition::Page) -> Self {
+        self.own = self.targets.first().map(|any| (Arc::new(any.own()), page));
+        self
     }
 
     /// Looks once: what was seen, and what is known now.
     pub async fn look(&mut self, at: Timestamp) -> (Look, Snapshot) {
-        let seen = join_all(self.targets.iter().map(|target| see(&self.client, target))).await;
+        let mut seen = join_all(self.targets.iter().map(|target| see(&self.client, target))).await;
         for (last, seen) in self.last.iter_mut().zip(&seen) {
             if let Ok(page) = &seen.page {
                 *last = Some((at, page.clone()));
@@ -115,6 +125,11 @@ impl Scraper {
             snapshot.traffic = self.window.add(at, &snapshot);
         }
         let clear = snapshot.warm && seen.iter().all(|seen| seen.page.is_ok());
+        if let Some((target, page)) = &self.own {
+            let body = Bytes::from(page.to_text(Format::Text));
+            let page = Page::read(body, Format::Text).map_err(ScrapeError::Unreadable);
+            seen.push(Seen { target: target.clone(), page, seconds: 0.0 });
+        }
         (Look { at, seen, clear }, snapshot)
     }
 
@@ -140,6 +155,7 @@ impl Scraper {
                 looked = self.look(at) => looked,
             };
             let (look, snapshot) = looked;
+            // The alerter's own page comes last and cannot fail.
             for (failing, seen) in failing.iter_mut().zip(&look.seen) {
                 report(failing, seen);
             }

@@ -142,6 +142,8 @@ pub struct Wiring {
     pub evidence: watch::Sender<Arc<Snapshot>>,
     /// What is counted.
     pub measures: Measures,
+    /// The alerter's own metrics, which rules for operators are about.
+    pub own: exposition::Page,
 }
 
 impl Sources {
@@ -213,7 +215,7 @@ impl Sources {
 
     /// Runs all sources, and the looks at the exporters, until stopped.
     pub async fn run(self, wiring: Wiring) {
-        let Wiring { clock, stop, reload, reports, state, evidence, measures } = wiring;
+        let Wiring { clock, stop, reload, reports, state, evidence, measures, own } = wiring;
         let (looks, looked) = watch::channel(None);
         let sources = async {
             let state = tokio::select! {
@@ -236,6 +238,7 @@ impl Sources {
             });
             join_all(runs.collect::<Vec<_>>()).await;
         };
-        tokio::join!(self.scraper.run(clock.clone(), stop.clone(), looks, evidence), sources);
+        let scraper = self.scraper.with_own(own);
+        tokio::join!(scraper.run(clock.clone(), stop.clone(), looks, evidence), sources);
     }
 }

@@ -101,6 +101,7 @@ impl World {
             state: kept_state,
             evidence: evidence_sender,
             measures: Measures::new(&prometheus::Registry::new()).unwrap(),
+            own: exposition::Page::new(),
         };
         let running = tokio::spawn(sources.run(wiring));
         Self { hand, reports, evidence, rows, stop, running, push }

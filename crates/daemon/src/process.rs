@@ -11,7 +11,11 @@ use std::{
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Clock, Fatal, Flags, Reload, logs, traces::Traces};
+use crate::{
+    Clock, Fatal, Flags, Reload, logs,
+    notify::{State, keep_alive, notify},
+    traces::Traces,
+};
 
 /// How long tasks that are still running may take once the daemon's own future has ended.
 const LEFTOVERS: Duration = Duration::from_secs(2);
@@ -68,6 +72,7 @@ where
     let result = runtime.block_on(async {
         let context = Context::new(flags.clock());
         watch_signals(name, &context)?;
+        keep_alive();
         let daemon = std::panic::catch_unwind(AssertUnwindSafe(|| run(context)))
             .map_err(|payload| panicked(payload.as_ref()))?;
         AssertUnwindSafe(daemon)
@@ -108,6 +113,7 @@ fn watch_signals(name: &'static str, context: &Context) -> Result<(), Fatal> {
                 std::process::exit(i32::from(fatal.code()));
             }
             tracing::info!("stopping");
+            notify(State::Stopping);
             stop.cancel();
         }
     });

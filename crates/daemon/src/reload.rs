@@ -7,6 +7,8 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::notify::{State, notify};
+
 /// How long a part of the daemon may take to answer a reload.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -50,6 +52,7 @@ impl Reload {
     /// What each part that failed says, in one line; such a part keeps what it had.
     pub async fn trigger(&self) -> Result<(), String> {
         let _turn = self.0.turn.lock().await;
+        notify(State::Reloading);
         let parts = {
             let mut parts = self.0.parts.lock().unwrap_or_else(PoisonError::into_inner);
             parts.retain(|(_, sender)| !sender.is_closed());
@@ -71,6 +74,8 @@ impl Reload {
                 Err(_) => failures.push(format!("{name}: no answer within {} s", PATIENCE.as_secs())),
             }
         }
+        // Also after a failure: it goes on with what it had.
+        notify(State::Ready);
         if failures.is_empty() {
             tracing::info!("configuration reloaded");
             Ok(())

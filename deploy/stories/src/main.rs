@@ -19,6 +19,9 @@ struct Arguments {
     /// The users to watch: JSON or YAML in Prometheus's file_sd shape.
     #[arg(long, value_name = "FILE")]
     users: Option<PathBuf>,
+    /// Start a real Prometheus, which evaluates the rules for operators, and a real Alertmanager beside them.
+    #[arg(long, conflicts_with = "live")]
+    with_prometheus: bool,
     /// Where configuration, messages, tickets and logs go.
     #[arg(long, value_name = "DIR", default_value = "target/quickstart")]
     work: PathBuf,
@@ -33,7 +36,11 @@ async fn run(arguments: Arguments, context: Context) -> Result<(), Fatal> {
     if let (true, Some(users)) = (arguments.live, arguments.users) {
         return live::watch(&arguments.work, &users, &tell, &context.stop).await;
     }
-    let options = play::Options { work: arguments.work, once: arguments.once };
+    let options = play::Options {
+        work: arguments.work,
+        once: arguments.once,
+        with_prometheus: arguments.with_prometheus,
+    };
     let proofs = play::play(&options, &tell, &context.stop)
         .await
         .map_err(|error| Fatal::Running(format!("{error:#}")))?;

@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     house::{House, Process, free_address},
     plot,
-    settings::{Addresses, Places},
+    real::{Alertmanager, Prometheus},
+    settings::{Addresses, Places, Watched},
     tale::{Proof, Tale},
     truth::Truth,
 };
@@ -27,6 +28,8 @@ pub struct Options {
     pub work: PathBuf,
     /// End once all stories have been told, or must have been.
     pub once: bool,
+    /// A real Prometheus and a real Alertmanager watch.
+    pub with_prometheus: bool,
 }
 
 /// Where a sentence of the tale goes: to the terminal, or nowhere in tests.
@@ -45,7 +48,8 @@ pub async fn play(options: &Options, say: Say<'_>, stop: &CancellationToken) -> 
         exporter: free_address(9765)?,
         alerter: free_address(9766)?,
     };
-    let mut stage = Stage::build(&house, &places, addresses).await?;
+    let observers = Observers::start(options, &places, addresses)?;
+    let mut stage = Stage::build(&house, &places, addresses, observers.watched()).await?;
     say(&format!(
         "Everything runs, {SPEED} times as fast as the day: ten minutes take 5 s.\n\
          \x20 who is told what:     {}\n  tickets:              {}\n  what support sees:    http://{}/\n\
@@ -56,12 +60,54 @@ pub async fn play(options: &Options, say: Say<'_>, stop: &CancellationToken) -> 
         addresses.exporter,
         addresses.sandbox,
     ));
+    observers.introduce(say);
     let outcome = stage.watch(options, &house, &places, say, stop).await;
     let stopped = stage.stop().await;
     let proofs = outcome?;
     stopped?;
     Ok(proofs)
 }
+
+/// What operators see in it: a Prometheus and an Alertmanager, where they are asked for.
+struct Observers {
+    prometheus: Option<Prometheus>,
+    alertmanager: Option<Alertmanager>,
+}
+
+impl Observers {
+    fn start(options: &Options, places: &Places, addresses: Addresses) -> Result<Self> {
+        if !options.with_prometheus {
+            return Ok(Self { prometheus: None, alertmanager: None });
+        }
+        let alertmanager = Alertmanager::start(&places.work, SILENT)?;
+        let address = alertmanager.as_ref().map(|alertmanager| alertmanager.address);
+        let rules = places.rules.join("operators.yml");
+        let prometheus = Prometheus::watching(&places.work, addresses, &rules, address)?
+            .context("--with-prometheus: prometheus is not installed (Debian: apt-get install prometheus)")?;
+        Ok(Self { prometheus: Some(prometheus), alertmanager })
+    }
+
+    fn watched(&self) -> Option<Watched> {
+        let alertmanager = self.alertmanager.as_ref().map(|alertmanager| alertmanager.address);
+        self.prometheus.as_ref().map(|_| Watched { alertmanager })
+    }
+
+    fn introduce(&self, say: Say<'_>) {
+        let Some(prometheus) = &self.prometheus else { return };
+        let alertmanager = match &self.alertmanager {
+            Some(alertmanager) => format!("http://{}/", alertmanager.address),
+            None => "not installed (Debian: apt-get install prometheus-alertmanager)".to_owned(),
+        };
+        say(&format!(
+            "  Prometheus:           http://{}/ (its clock is the real one: ages of what happens here are 120 times too small)\n\
+             \x20 Alertmanager:         {alertmanager}\n  dashboards:           import dashboards/*.json into a Grafana with that Prometheus\n",
+            prometheus.address
+        ));
+    }
+}
+
+/// An Alertmanager whose page shows what fires, and that tells nobody.
+const SILENT: &str = "route: {receiver: page, group_by: [alertname]}\nreceivers: [{name: page}]\n";
 
 /// The processes on stage.
 struct Stage {
@@ -73,12 +119,17 @@ struct Stage {
 }
 
 impl Stage {
-    async fn build(house: &House, places: &Places, addresses: Addresses) -> Result<Self> {
+    async fn build(
+        house: &House,
+        places: &Places,
+        addresses: Addresses,
+        watched: Option<Watched>,
+    ) -> Result<Self> {
         let sandbox = house.start("basiq-sandbox", addresses.sandbox, &places.sandbox(house.anchor)?).await?;
         let truth = Truth::read(house, addresses.sandbox).await?;
         let exporter_arguments = vec![flag("--config.file", &places.exporter(addresses, &truth)?)];
         let exporter = house.start("basiq-exporter", addresses.exporter, &exporter_arguments).await?;
-        let alerter_arguments = [flag("--config.file", &places.alerter(addresses)?)];
+        let alerter_arguments = [flag("--config.file", &places.alerter_beside(addresses, watched)?)];
         let alerter = house.start("basiq-alerter", addresses.alerter, &alerter_arguments).await?;
         Ok(Self {
             addresses,

@@ -25,6 +25,13 @@ pub struct Addresses {
     pub alerter: SocketAddr,
 }
 
+/// Who else watches.
+#[derive(Clone, Copy, Debug)]
+pub struct Watched {
+    /// The Alertmanager's address, if there is one.
+    pub alertmanager: Option<SocketAddr>,
+}
+
 /// Where things lie.
 #[derive(Clone, Debug)]
 pub struct Places {
@@ -131,6 +138,14 @@ impl Places {
     /// # Errors
     /// The work folder cannot be written.
     pub fn alerter(&self, addresses: Addresses) -> Result<PathBuf> {
+        self.alerter_beside(addresses, None)
+    }
+
+    /// The same, where a Prometheus evaluates the rules for operators and an Alertmanager takes notices.
+    ///
+    /// # Errors
+    /// The work folder cannot be written.
+    pub fn alerter_beside(&self, addresses: Addresses, watched: Option<Watched>) -> Result<PathBuf> {
         let work = self.work.display();
         let delivery = format!(
             "environment: production\n\
@@ -142,7 +157,14 @@ impl Places {
              contacts:\n  basiq: {{}}\n"
         );
         let basiq = format!("basiq:\n  url: http://{}\n  api_key_file: {work}/key\n", addresses.sandbox);
-        self.write("alerter.yml", &(delivery + &basiq + &self.watching(addresses)))
+        let notices = match watched.and_then(|watched| watched.alertmanager) {
+            Some(address) => {
+                format!("operators:\n  alertmanager: [{{name: alertmanager, url: 'http://{address}'}}]\n")
+            }
+            None => String::new(),
+        };
+        let rules = self.watching(addresses, watched.is_none());
+        self.write("alerter.yml", &(delivery + &notices + &basiq + &rules))
     }
 
     /// The alerter's configuration for the real Basiq: dry run.
@@ -150,14 +172,16 @@ impl Places {
     /// # Errors
     /// The work folder cannot be written.
     pub fn live_alerter(&self, basiq: &str, addresses: Addresses) -> Result<PathBuf> {
-        self.write("alerter.yml", &(format!("basiq:\n  url: {basiq}\n") + &self.watching(addresses)))
+        self.write("alerter.yml", &(format!("basiq:\n  url: {basiq}\n") + &self.watching(addresses, true)))
     }
 
-    /// Store, exporter and rules.
-    fn watching(&self, addresses: Addresses) -> String {
+    /// Store, exporter and rules; those for operators where nobody else evaluates them.
+    fn watching(&self, addresses: Addresses, operators: bool) -> String {
+        let operators =
+            if operators { format!(", '{}/operators.yml'", self.rules.display()) } else { String::new() };
         format!(
             "store:\n  sqlite: {{path: '{work}/alerter.db'}}\nexporters:\n  - url: http://{exporter}\n\
-             sources:\n  embedded:\n    - name: embedded\n      rules: ['{rules}/connections.yml']\n",
+             sources:\n  embedded:\n    - name: embedded\n      rules: ['{rules}/connections.yml'{operators}]\n",
             work = self.work.display(),
             exporter = addresses.exporter,
             rules = self.rules.display(),

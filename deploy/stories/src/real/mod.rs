@@ -1,5 +1,6 @@
 //! Real servers for tests: found, started on loopback and stopped, or their absence said loudly.
 
+mod alertmanager;
 mod exim;
 mod prometheus;
 
@@ -11,6 +12,7 @@ use std::{
 
 use anyhow::{Result, bail};
 
+pub use alertmanager::Alertmanager;
 pub use exim::{Exim, PASSWORD, USERNAME};
 pub use prometheus::Prometheus;
 

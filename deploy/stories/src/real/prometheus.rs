@@ -9,6 +9,10 @@ use std::{
 use anyhow::Result;
 
 use super::{free_port, program};
+use crate::settings::Addresses;
+
+/// Every second: the stories are fast, and tests wait.
+const GLOBAL: &str = "global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}\n";
 
 /// A running Prometheus; killed when dropped.
 #[derive(Debug)]
@@ -39,9 +43,8 @@ impl Prometheus {
         alerter: SocketAddr,
         token_file: &Path,
     ) -> Result<Option<Self>> {
-        let Some(prometheus) = program("prometheus", "prometheus") else { return Ok(None) };
         let config = format!(
-            "global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}\n\
+            "{GLOBAL}\
              rule_files: ['{rules}']\n\
              scrape_configs:\n\
              - {{job_name: basiq-exporter, static_configs: [{{targets: ['{exporter}']}}]}}\n\
@@ -53,6 +56,46 @@ impl Prometheus {
             rules = rules.display(),
             token = token_file.display(),
         );
+        Self::with(folder, &config)
+    }
+
+    /// Starts one as a team would run it: it scrapes the bounded pages of both daemons, evaluates the rules for
+    /// operators, and sends their alerts to an Alertmanager, if there is one.
+    ///
+    /// # Errors
+    /// It could not be set up.
+    pub fn watching(
+        folder: &Path,
+        addresses: Addresses,
+        rules: &Path,
+        alertmanager: Option<SocketAddr>,
+    ) -> Result<Option<Self>> {
+        let alertmanager = alertmanager.map_or_else(String::new, |address| {
+            format!("alerting: {{alertmanagers: [{{static_configs: [{{targets: ['{address}']}}]}}]}}\n")
+        });
+        let config = format!(
+            "{GLOBAL}\
+             rule_files: ['{rules}']\n\
+             scrape_configs:\n\
+             - {{job_name: basiq-exporter, static_configs: [{{targets: ['{exporter}']}}]}}\n\
+             - {{job_name: basiq-alerter, static_configs: [{{targets: ['{alerter}']}}]}}\n{alertmanager}",
+            rules = rules.display(),
+            exporter = addresses.exporter,
+            alerter = addresses.alerter,
+        );
+        Self::with(folder, &config)
+    }
+
+    /// Starts one that only answers queries over what an earlier one kept under `folder`.
+    ///
+    /// # Errors
+    /// It could not be set up.
+    pub fn over(folder: &Path) -> Result<Option<Self>> {
+        Self::with(folder, GLOBAL)
+    }
+
+    fn with(folder: &Path, config: &str) -> Result<Option<Self>> {
+        let Some(prometheus) = program("prometheus", "prometheus") else { return Ok(None) };
         let file = folder.join("prometheus.yml");
         std::fs::write(&file, config)?;
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()?));
