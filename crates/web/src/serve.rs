@@ -84,6 +84,7 @@ pub async fn serve_with(
 ) -> Result<(), Fatal> {
     let address = listener.local_addr().map_err(|error| Fatal::running(format!("cannot listen: {error}")))?;
     tracing::info!(%address, tls = config.encrypts(), authentication = config.authenticates(), "listening");
+    daemon::notify::notify(daemon::notify::State::Ready);
     let router = router
         .layer(RequestBodyLimitLayer::new(limits.body_bytes))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, limits.request))
