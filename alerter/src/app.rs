@@ -56,6 +56,7 @@ pub async fn run(config: Config, run: Run, context: Context) -> Result<(), Fatal
     let file = run.file.as_deref();
     let address = run.listener.local_addr().map_err(Fatal::running)?;
     run.web.require_authentication(address, &page::PRIVATE)?;
+    run.web.follow(&reload);
 
     let store = config.store.chosen()?.open(file, clock.now()).await?;
     let Built { hands, routes, renderer, client } = build(&config, file, &clock, store.data)?;

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use daemon::Fatal;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     channels::{
@@ -19,7 +20,7 @@ use crate::{
 };
 
 /// The whole file. Every section has defaults.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Part of every key: `production`, `staging`, ….
@@ -116,7 +117,7 @@ impl Config {
 }
 
 /// Basiq's API.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct BasiqConfig {
     /// Its base address.
@@ -141,7 +142,7 @@ impl Default for BasiqConfig {
 }
 
 /// How far an action may go.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// Nothing is planned.
@@ -165,7 +166,7 @@ impl Mode {
 }
 
 /// The switches of behaviour's section 8. Notices to operators have none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Actions {
     /// Messages to users.
@@ -189,7 +190,7 @@ impl Actions {
 }
 
 /// Names of the channels that effects go through. Where one is not named, the only one there is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Routes {
     /// A name under `channels`.

@@ -127,6 +127,8 @@ pub struct Report {
     pub ended: Vec<Demand>,
     /// State rows that changed.
     pub state: Vec<StateRow>,
+    /// Where the report stands in its trace, if traces are on.
+    pub traceparent: Option<String>,
     /// Told `()` once everything above is durable; dropped if it could not be made so.
     pub committed: Option<tokio::sync::oneshot::Sender<()>>,
 }

@@ -2,16 +2,20 @@
 
 use std::{sync::Arc, time::Duration};
 
-use daemon::{Clock, Timestamp};
+use daemon::{
+    Clock, Timestamp,
+    traces::{self, TARGET},
+};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use tracing::{Span, field::Empty};
 
 use crate::{
     demand::Report,
     evidence::Snapshot,
     metrics::Metrics,
     outbox::{Nudges, Outbox, Resolver, Signal, after_unknown},
-    plan::{Command, Input, Outcome, Pause, Person, Planner, Said, Saved, Settings},
+    plan::{Changes, Command, Input, Outcome, Pause, Person, Planner, Said, Saved, Settings},
     store::{Batch, Effect, EffectState, Store, StoreError},
 };
 
@@ -222,7 +226,7 @@ impl Engine {
         let (began, now) = (std::time::Instant::now(), self.clock.now());
         let Heard { input, state, committed, obeyed, heard } = heard;
         let commanded = !input.commands.is_empty();
-        let changes = self.planner.step(now, input);
+        let changes = self.plan(now, input);
         let unresolved = changes.unresolved.clone();
         let batch = Batch { changes, state, obeyed, heard, at: now };
         if !batch.is_empty() {
@@ -246,6 +250,23 @@ impl Engine {
             self.resolver.ask(user);
         }
         Ok(())
+    }
+
+    /// One step of the planner, as a part of the trace of what it heard first.
+    fn plan(&mut self, now: Timestamp, mut input: Input) -> Changes {
+        let due = self.planner.next_due().is_some_and(|at| at <= now);
+        let span = if input.said.is_empty() && input.outcomes.is_empty() && !due {
+            Span::none()
+        } else {
+            tracing::info_span!(target: TARGET, "plan", reports = input.said.len(), effects = Empty)
+        };
+        if let Some(demand) = &input.traceparent {
+            traces::continue_from(&span, demand);
+        }
+        input.traceparent = traces::traceparent(&span);
+        let changes = span.in_scope(|| self.planner.step(now, input));
+        span.record("effects", changes.effects.len());
+        changes
     }
 
     /// What was decided must be kept before anything else happens: the planner is ahead of the store until
@@ -297,6 +318,7 @@ impl Engine {
 
 impl Heard {
     fn report(&mut self, report: Report) {
+        self.input.traceparent = self.input.traceparent.take().or(report.traceparent);
         self.input.said.push(Said { firing: report.firing, ended: report.ended });
         if !report.state.is_empty() {
             self.state.push((report.source, report.state));

@@ -41,3 +41,21 @@ async fn start(cli: Cli, context: Context) -> Result<(), Fatal> {
     let listener = daemon::listen("--web.listen-address", address).await?;
     app::run(config, app::Run { file: flags.config_file, listener, web }, context).await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_references_of_settings_and_metrics_are_up_to_date() {
+        let variables = [("BASIQ_API_KEY", "The API key, where `basiq.api_key_file` is not set.")];
+        let config = daemon::reference::configuration::<Config>(&Cli::command(), &variables);
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        daemon::reference::compare(&here.join("CONFIG.md"), &config).unwrap();
+        daemon::reference::compare(&here.join("METRICS.md"), &basiq_alerter::metrics::reference()).unwrap();
+    }
+}

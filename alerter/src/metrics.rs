@@ -1,7 +1,15 @@
 //! The alerter's own metrics, `basiq_alerter_…` of the design.
 
+mod families;
+
 use daemon::Timestamp;
-use prometheus::{GaugeVec, Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use exposition::Desc;
+use prometheus::{
+    GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
+};
+
+pub use families::{FAMILIES, reference};
+pub(crate) use families::{RULE_EVALUATION_DURATION, RULE_EVALUATIONS, SOURCE_LAST_SUCCESS};
 
 use crate::{config::Actions, demand::Action, plan::Changes, store::Counts};
 
@@ -17,7 +25,7 @@ pub struct Metrics {
     paused: IntGauge,
     holds: IntGauge,
     step_seconds: Histogram,
-    commit_errors: prometheus::IntCounter,
+    commit_errors: IntCounter,
     leader: IntGauge,
 }
 
@@ -27,61 +35,36 @@ impl Metrics {
     /// # Errors
     /// One of them is registered already.
     pub fn new(registry: &Registry, actions: &Actions) -> prometheus::Result<Self> {
-        let name = |name: &str, help: &str| Opts::new(format!("basiq_alerter_{name}"), help);
-        let histogram = |short: &str, help: &str, buckets: &[f64]| {
-            Histogram::with_opts(HistogramOpts::from(name(short, help)).buckets(buckets.to_vec()))
+        let histogram = |desc: &Desc, buckets: &[f64]| {
+            Histogram::with_opts(HistogramOpts::from(desc.opts()).buckets(buckets.to_vec()))
         };
+        let gauge = |desc: &Desc| IntGauge::with_opts(desc.opts());
+        let gauges = |desc: &Desc| IntGaugeVec::new(desc.opts(), desc.labels);
         let metrics = Self {
-            incidents_open: IntGaugeVec::new(
-                name("incidents_open", "Open incidents that are not baseline, by scenario."),
-                &["scenario"],
-            )?,
-            incidents_baseline: IntGauge::with_opts(name(
-                "incidents_baseline",
-                "Open incidents that are baseline: of no effect until released.",
-            ))?,
-            effects: IntGaugeVec::new(
-                name("effects", "Effects by channel and state."),
-                &["channel", "state"],
-            )?,
+            incidents_open: gauges(&families::INCIDENTS_OPEN)?,
+            incidents_baseline: gauge(&families::INCIDENTS_BASELINE)?,
+            effects: gauges(&families::EFFECTS)?,
             effects_total: IntCounterVec::new(
-                name("effects_total", "Effects that came to an end, by channel, action and outcome."),
-                &["channel", "action", "outcome"],
+                families::EFFECTS_TOTAL.opts(),
+                families::EFFECTS_TOTAL.labels,
             )?,
-            oldest_pending: GaugeVec::new(
-                name(
-                    "oldest_pending_effect_timestamp_seconds",
-                    "When the oldest effect that still waits became due, by channel. Absent where none waits.",
-                ),
-                &["channel"],
-            )?,
+            oldest_pending: GaugeVec::new(families::OLDEST_PENDING.opts(), families::OLDEST_PENDING.labels)?,
             delivery_delay: histogram(
-                "delivery_delay_seconds",
-                "From the time an effect became due until it was delivered.",
+                &families::DELIVERY_DELAY,
                 &[1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 43_200.0],
             )?,
-            paused: IntGauge::with_opts(name("paused", "How many pauses are in force."))?,
-            holds: IntGauge::with_opts(name(
-                "holds",
-                "How many batches of messages are held back for a person.",
-            ))?,
-            step_seconds: histogram(
-                "plan_step_duration_seconds",
-                "How long a step of the planner took, with its commit.",
-                &[0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0],
-            )?,
-            commit_errors: prometheus::IntCounter::with_opts(name(
-                "store_commit_errors_total",
-                "Commits that the store refused; each is tried again until it is taken.",
-            ))?,
-            leader: IntGauge::with_opts(name("leader", "Whether this process plans."))?,
+            paused: gauge(&families::PAUSED)?,
+            holds: gauge(&families::HOLDS)?,
+            step_seconds: histogram(&families::STEP_DURATION, &[0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0])?,
+            commit_errors: IntCounter::with_opts(families::COMMIT_ERRORS.opts())?,
+            leader: gauge(&families::LEADER)?,
         };
-        let dry_run = IntGaugeVec::new(name("dry_run", "Whether the action is in dry run."), &["action"])?;
+        let dry_run = gauges(&families::DRY_RUN)?;
         for action in [Action::NotifyUser, Action::RefreshConnection, Action::FileTicket] {
             let dry = actions.mode(action) == crate::config::Mode::DryRun;
             dry_run.with_label_values(&[action.as_str()]).set(i64::from(dry));
         }
-        let build = IntGaugeVec::new(name("build_info", "The build; always 1."), &["version"])?;
+        let build = gauges(&families::BUILD_INFO)?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let all: Vec<Box<dyn prometheus::core::Collector>> = vec![
             Box::new(metrics.incidents_open.clone()),
@@ -150,4 +133,44 @@ impl Metrics {
 
 fn to_gauge(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use prometheus::proto::MetricFamily;
+
+    use super::*;
+    use crate::store::{Counts, EffectState};
+
+    #[test]
+    fn the_reference_lists_what_is_shown_and_nothing_else() {
+        let registry = Registry::new();
+        let metrics = Metrics::new(&registry, &Actions::default()).unwrap();
+        crate::sources::Measures::new(&registry)
+            .unwrap()
+            .succeeded(&"embedded".into(), Timestamp::UNIX_EPOCH);
+        let counts = Counts {
+            open: vec![("stale".to_owned(), 1)],
+            baseline: 1,
+            effects: vec![("relay".to_owned(), EffectState::Planned, 1)],
+        };
+        metrics.show(&counts, &[("relay".to_owned(), Timestamp::UNIX_EPOCH)]);
+        metrics.effects_total.with_label_values(&["relay", "notify-user", "delivered"]).inc();
+        let shown: BTreeSet<_> = registry.gather().iter().map(described).collect();
+        let listed: BTreeSet<_> = FAMILIES
+            .iter()
+            .map(|desc| {
+                let labels: BTreeSet<String> = desc.labels.iter().map(|label| (*label).to_owned()).collect();
+                (desc.name.to_owned(), desc.help.to_owned(), labels)
+            })
+            .collect();
+        assert_eq!(shown, listed);
+    }
+
+    fn described(family: &MetricFamily) -> (String, String, BTreeSet<String>) {
+        let labels = family.get_metric()[0].get_label().iter().map(|pair| pair.name().to_owned()).collect();
+        (family.name().to_owned(), family.help().to_owned(), labels)
+    }
 }

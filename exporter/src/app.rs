@@ -58,6 +58,7 @@ pub async fn run(exporter: Exporter, context: Context) -> Result<(), Fatal> {
     let web_config = WebConfig::load(web_config_file.as_deref())?;
     let address = listener.local_addr().map_err(Fatal::running)?;
     web_config.require_authentication(address, &["/metrics/connections", api::HINTS, api::USERS])?;
+    web_config.follow(&context.reload);
     let metrics = Metrics::new().map_err(Fatal::running)?;
     let client = client(&config, api_key, &metrics, &context)?;
     if !first_contact(&client, &config, &context).await? {

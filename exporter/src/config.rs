@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use daemon::config::Duration;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::discovery;
 
 /// The configuration file. Every key has a default; unknown keys are refused.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Basiq's API and what may be asked of it.
@@ -24,7 +25,7 @@ pub struct Config {
 }
 
 /// Basiq's API.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Basiq {
     /// Base URL.
@@ -51,7 +52,7 @@ impl Default for Basiq {
 }
 
 /// A quota.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Quota {
     /// Requests a second, on average.
@@ -71,7 +72,7 @@ impl Default for Quota {
 }
 
 /// Where the ledger is kept.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Store {
     /// SQLite file; made if it does not exist. It holds ids and counts, no names, addresses or balances. Relative
@@ -86,7 +87,7 @@ impl Default for Store {
 }
 
 /// How often what is looked at. What is due first, by need, goes first; the quota decides how much that is.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Poll {
     /// Every quiet user once in this time, evenly spread.
@@ -125,7 +126,7 @@ impl Default for Poll {
 }
 
 /// What is shown.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Metrics {
     /// Connections shown on `/metrics/connections` at most.

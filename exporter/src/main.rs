@@ -34,6 +34,9 @@ enum Command {
     },
 }
 
+/// The variable with the API key.
+const API_KEY: &str = "BASIQ_API_KEY";
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let flags = cli.flags.clone();
@@ -54,7 +57,23 @@ async fn run(cli: Cli, context: Context) -> Result<(), Fatal> {
         None => None,
     };
     let listener = daemon::listen("--web.listen-address", flags.listen_address(DEFAULT_ADDRESS)).await?;
-    let api_key = std::env::var("BASIQ_API_KEY").ok().filter(|key| !key.is_empty()).map(Secret::new);
+    let api_key = std::env::var(API_KEY).ok().filter(|key| !key.is_empty()).map(Secret::new);
     let exporter = Exporter { config, api_key, listener, public, web_config_file: flags.web_config_file };
     basiq_exporter::run(exporter, context).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_reference_of_settings_is_up_to_date() {
+        let variables = [(API_KEY, "The API key, where `basiq.api_key_file` is not set.")];
+        let text = daemon::reference::configuration::<Config>(&Cli::command(), &variables);
+        daemon::reference::compare(&Path::new(env!("CARGO_MANIFEST_DIR")).join("CONFIG.md"), &text).unwrap();
+    }
 }

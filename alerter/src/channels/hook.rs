@@ -4,6 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use daemon::Timestamp;
 use http::header;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use standardwebhooks::{HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, Webhook};
 use url::Url;
@@ -14,7 +15,7 @@ use super::{
 };
 
 /// One instance of any plugin that calls a webhook.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HookSettings {
     /// The name of the instance.

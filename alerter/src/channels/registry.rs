@@ -117,7 +117,7 @@ macro_rules! plugins {
         $( pub mod $field; )+
 
         $(#[$about])*
-        #[derive(Clone, Debug, Default, serde::Deserialize)]
+        #[derive(Clone, Debug, Default, serde::Deserialize, schemars::JsonSchema)]
         #[serde(deny_unknown_fields, default)]
         pub struct $section {
             $( $(#[$doc])* pub $field: Vec<$field::Settings>, )+

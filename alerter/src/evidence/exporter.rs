@@ -8,13 +8,14 @@ use std::{
 
 use daemon::{Fatal, Secret, config};
 use reqwest::{Client, RequestBuilder, Url, redirect};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// How long connecting to an exporter may take, in real time.
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// One exporter.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ExporterConfig {
     /// Its base address, without `/metrics`.

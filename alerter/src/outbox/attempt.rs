@@ -1,6 +1,10 @@
 //! One attempt at one effect: everything between the evidence and the answer.
 
-use daemon::Timestamp;
+use daemon::{
+    Timestamp,
+    traces::{self, TARGET},
+};
+use tracing::{Instrument, field::Empty};
 
 use super::{
     Signal, Work,
@@ -24,6 +28,24 @@ pub(super) struct Done {
 /// Attempts the effect, which the store has as being attempted. `spoke_of` are the incidents that the
 /// evidence still bears out.
 pub(super) async fn attempt(work: Work, effect: Effect, spoke_of: Vec<String>, jitter: f64) -> Done {
+    let span = tracing::info_span!(
+        target: TARGET,
+        "deliver",
+        effect = effect.key,
+        action = effect.action.as_str(),
+        channel = effect.channel,
+        attempt = effect.marks,
+        outcome = Empty
+    );
+    if let Some(demand) = &effect.traceparent {
+        traces::continue_from(&span, demand);
+    }
+    let done = attempt_once(work, effect, spoke_of, jitter).instrument(span.clone()).await;
+    span.record("outcome", done.outcome.effect.state.as_str());
+    done
+}
+
+async fn attempt_once(work: Work, effect: Effect, spoke_of: Vec<String>, jitter: f64) -> Done {
     let live = work.actions.mode(effect.action) == Mode::Live;
     let failed_before = match &effect.payload {
         Payload::Refresh { connection, .. } => work.evidence.borrow().newest_failure(connection),

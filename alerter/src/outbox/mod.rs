@@ -30,6 +30,7 @@ use daemon::{Clock, Secret};
 pub use domains::Domains;
 pub use people::{Resolver, person};
 pub use policy::{Told, after_unknown};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 pub use share::{Nudges, Share};
 use tokio::{
@@ -49,7 +50,7 @@ use crate::{
 };
 
 /// How fast lines work.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Pace {
     /// Attempts at a time in one line.

@@ -216,6 +216,7 @@ mod tests {
             created: at,
             changed: at,
             remote: None,
+            traceparent: None,
             payload: Payload::Message(message),
         }
     }

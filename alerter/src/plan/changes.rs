@@ -18,6 +18,8 @@ use crate::{
 pub struct Input {
     /// What sources said, in the order in which they said it.
     pub said: Vec<Said>,
+    /// Where this step stands in a trace, if traces are on: the effects planned in it go on from there.
+    pub traceparent: Option<String>,
     /// A newer look at the exporters.
     pub snapshot: Option<Arc<Snapshot>>,
     /// What became of effects.

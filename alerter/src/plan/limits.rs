@@ -2,63 +2,64 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
 /// The limits of `plan`. A rule's annotation may ask for other times within them; each is a setting.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Whether what already failed at the first sight is baseline.
     pub baseline: bool,
     /// A newest failure this much older than the store is baseline.
-    #[serde(with = "duration")]
+    #[serde(with = "AsText")]
     pub baseline_before_birth: Duration,
     /// A newest failure older than this is baseline.
-    #[serde(with = "duration")]
+    #[serde(with = "AsText")]
     pub baseline_age: Duration,
     /// A failure this soon after the end continues the incident.
-    #[serde(with = "duration")]
+    #[serde(with = "AsText")]
     pub reopen: Duration,
     /// Settling before an opening that asks the user to do something.
-    #[serde(with = "duration")]
+    #[serde(with = "AsText")]
     pub settle: Duration,
     /// Settling before `delayed`, unless the first refresh fails before.
-    #[serde(with = "duration")]
+    #[serde(with = "AsText")]
     pub settle_delayed: Duration,
     /// Health before a closing message.
-    #[serde(with = "duration")]
+    #[serde(with = "AsText")]
     pub settle_closing: Duration,
     /// Settling before a ticket.
-    #[serde(with = "duration")]
+    #[serde(with = "AsText")]
     pub settle_ticket: Duration,
     /// How long a person is left in peace after a message of one template.
-    #[serde(with = "duration")]
+    #[serde(with = "AsText")]
     pub cooldown: Duration,
     /// How long after the newest failure a refresh is tried.
-    #[serde(with = "duration")]
+    #[serde(with = "AsText")]
     pub retry_after: Duration,
     /// How many refreshes an incident gets.
     pub retry_max: u32,
     /// After how long outside major outage a ticket is due anyway.
-    #[serde(with = "duration")]
+    #[serde(with = "AsText")]
     pub escalate_after: Duration,
     /// Basiq's smart cache is on: after an outage its own next refresh is awaited instead of ours.
     pub smart_cache: bool,
     /// How long Basiq's retry queue keeps a job.
-    #[serde(with = "duration")]
+    #[serde(with = "AsText")]
     pub queue_expiry: Duration,
     /// Over how long refreshes and escalations restart when an outage lifts.
-    #[serde(with = "duration")]
+    #[serde(with = "AsText")]
     pub outage_spread: Duration,
     /// Over how long messages restart that were due while Basiq or a relay was out.
-    #[serde(with = "duration")]
+    #[serde(with = "AsText")]
     pub catch_up_spread: Duration,
     /// A connector longer in major outage than this: one notice, one ticket for the institution.
-    #[serde(with = "duration")]
+    #[serde(with = "AsText")]
     pub long_outage: Duration,
     /// Distinct users newly failing at a bank in half an hour before it is named as having an outage.
     pub cause_users: u32,
@@ -71,13 +72,13 @@ pub struct Limits {
     /// Their share of all institutions with jobs for that.
     pub platform_share: f64,
     /// After how long a ticket that a person closed hears that its connection still fails.
-    #[serde(with = "duration")]
+    #[serde(with = "AsText")]
     pub closed_ticket: Duration,
     /// A notice of something that merely happened ends when it has not happened again for so long.
-    #[serde(with = "duration")]
+    #[serde(with = "AsText")]
     pub notice_quiet: Duration,
     /// Evidence older than this is none.
-    #[serde(with = "duration")]
+    #[serde(with = "AsText")]
     pub evidence_age: Duration,
     /// Openings of one settling batch before all of it is held.
     pub hold_batch: u32,
@@ -99,22 +100,22 @@ pub struct Limits {
     /// Connections whose details a storm ticket shows.
     pub storm_samples: u32,
     /// Lifetime of a refresh; then it is planned anew.
-    #[serde(with = "duration")]
+    #[serde(with = "AsText")]
     pub lifetime_refresh: Duration,
     /// Lifetime of `delayed` and `outage`.
-    #[serde(with = "duration")]
+    #[serde(with = "AsText")]
     pub lifetime_delayed: Duration,
     /// Lifetime of a message that asks the user to do something.
-    #[serde(with = "duration")]
+    #[serde(with = "AsText")]
     pub lifetime_action: Duration,
     /// Lifetime of a closing message.
-    #[serde(with = "duration")]
+    #[serde(with = "AsText")]
     pub lifetime_ready: Duration,
     /// Lifetime of a ticket and its comments.
-    #[serde(with = "duration")]
+    #[serde(with = "AsText")]
     pub lifetime_ticket: Duration,
     /// Lifetime of a notice to operators.
-    #[serde(with = "duration")]
+    #[serde(with = "AsText")]
     pub lifetime_notice: Duration,
 }
 
@@ -174,12 +175,17 @@ impl Default for Limits {
 }
 
 /// Durations as Prometheus writes them: `90s`, `15m`, `2h30m`, `7d`.
-mod duration {
-    use std::time::Duration;
+#[derive(JsonSchema)]
+#[schemars(inline)]
+struct AsText(#[expect(dead_code, reason = "what the reference says of it")] daemon::config::Duration);
 
-    use serde::{Deserialize, Deserializer};
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+impl AsText {
+    fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         daemon::config::Duration::deserialize(from).map(Into::into)
+    }
+
+    /// For the defaults in the reference.
+    fn serialize<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        daemon::config::Duration(*duration).serialize(to)
     }
 }

@@ -325,6 +325,7 @@ impl Planner {
             created: now,
             changed: now,
             remote: None,
+            traceparent: None,
             payload: Payload::Message(UserMessage {
                 key: effect_key.clone(),
                 user: lead.user.clone(),

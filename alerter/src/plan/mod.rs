@@ -15,6 +15,7 @@ mod retry;
 mod storms;
 mod switches;
 mod tickets;
+mod trace;
 mod troubles;
 mod versions;
 mod wheel;

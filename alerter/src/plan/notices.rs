@@ -237,6 +237,7 @@ impl Planner {
                 created: now,
                 changed: now,
                 remote: None,
+                traceparent: None,
                 payload: Payload::Notice(Notice {
                     key: episode.clone(),
                     summary: summary.clone(),

@@ -63,6 +63,7 @@ pub struct Planner {
     /// Connections to look at in this step.
     pub(super) touched: BTreeSet<Arc<str>>,
     pub(super) people: HashMap<String, (Person, Timestamp)>,
+    pub(super) traces: super::trace::Traces,
     /// Users whose person was asked for, with their connections.
     pub(super) asked: HashMap<String, BTreeSet<Arc<str>>>,
     /// Until when a person is left in peace, by person and template.
@@ -119,6 +120,7 @@ impl Planner {
             due: Wheel::default(),
             touched: BTreeSet::new(),
             people: HashMap::new(),
+            traces: super::trace::Traces::default(),
             asked: HashMap::new(),
             cooldowns: BTreeMap::new(),
             cooled_by: HashMap::new(),
@@ -247,6 +249,7 @@ impl Planner {
     /// One step: takes in what happened and decides. The cost follows what changed and what is due.
     pub fn step(&mut self, now: Timestamp, input: Input) -> Changes {
         let mut changes = Changes::default();
+        self.follow(&input);
         self.go_live(now, &mut changes);
         for command in input.commands {
             self.obey(command, now, &mut changes);
@@ -303,6 +306,7 @@ impl Planner {
         self.plan_storm_comments(now, &mut changes);
         self.forget_old(now, &mut changes);
         changes.dedup();
+        self.trace(&mut changes);
         changes
     }
 

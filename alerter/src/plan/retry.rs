@@ -64,6 +64,7 @@ impl Planner {
             created: now,
             changed: now,
             remote: None,
+            traceparent: None,
             payload: Payload::Refresh {
                 user: incident.user.clone(),
                 connection: incident.connection.clone(),

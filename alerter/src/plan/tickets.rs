@@ -185,6 +185,7 @@ impl Planner {
             created: now,
             changed: now,
             remote: None,
+            traceparent: None,
             payload: Payload::Ticket { ticket, cases },
         };
         changes.effect(&effect, now);
@@ -290,6 +291,7 @@ impl Planner {
             created: now,
             changed: now,
             remote: None,
+            traceparent: None,
             payload: Payload::Comment { ticket, remote, text },
         };
         changes.effect(&effect, now);

@@ -111,6 +111,7 @@ impl Planner {
             created: now,
             changed: now,
             remote: None,
+            traceparent: None,
             payload,
         };
         changes.effect(&effect, now);

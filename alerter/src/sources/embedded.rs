@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use daemon::{Fatal, Timestamp, config};
 use promql::METRIC_NAME;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Make, Row, Run, Source, files::Files, report::Pending};
@@ -20,7 +21,7 @@ pub(super) const INTERVAL: Duration = Duration::from_secs(15);
 const LEAST: Duration = Duration::from_secs(1);
 
 /// One evaluation of rule files in process.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EmbeddedConfig {
     /// The name under which its state is kept.

@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use daemon::Timestamp;
-use prometheus::{GaugeVec, Histogram, HistogramOpts, IntCounterVec, Opts, Registry};
+use prometheus::{GaugeVec, Histogram, HistogramOpts, IntCounterVec, Registry};
+
+use crate::metrics::{RULE_EVALUATION_DURATION, RULE_EVALUATIONS, SOURCE_LAST_SUCCESS};
 
 /// The metrics of sources. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -19,26 +21,13 @@ impl Measures {
     /// # Errors
     /// One of them is registered already.
     pub fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let name = |name: &str, help: &str| Opts::new(format!("basiq_alerter_{name}"), help);
         let measures = Self {
-            evaluations: IntCounterVec::new(
-                name("rule_evaluations_total", "Evaluations of single rules, by outcome."),
-                &["outcome"],
-            )?,
+            evaluations: IntCounterVec::new(RULE_EVALUATIONS.opts(), RULE_EVALUATIONS.labels)?,
             seconds: Histogram::with_opts(
-                HistogramOpts::from(name(
-                    "rule_evaluation_duration_seconds",
-                    "How long one evaluation of all due rules of a source took.",
-                ))
-                .buckets(vec![0.001, 0.01, 0.05, 0.2, 1.0, 5.0, 15.0, 60.0]),
+                HistogramOpts::from(RULE_EVALUATION_DURATION.opts())
+                    .buckets(vec![0.001, 0.01, 0.05, 0.2, 1.0, 5.0, 15.0, 60.0]),
             )?,
-            success: GaugeVec::new(
-                name(
-                    "source_last_success_timestamp_seconds",
-                    "When the source last reported what it was to report, with nothing missing, and it was stored.",
-                ),
-                &["source"],
-            )?,
+            success: GaugeVec::new(SOURCE_LAST_SUCCESS.opts(), SOURCE_LAST_SUCCESS.labels)?,
         };
         for outcome in ["success", "failure"] {
             measures.evaluations.with_label_values(&[outcome]).inc_by(0);
@@ -63,7 +52,7 @@ impl Measures {
     }
 
     /// What a source knew at that time is stored.
-    pub(super) fn succeeded(&self, source: &Arc<str>, at: Timestamp) {
+    pub(crate) fn succeeded(&self, source: &Arc<str>, at: Timestamp) {
         self.success.with_label_values(&[&**source]).set(at.as_millisecond() as f64 / 1000.0);
     }
 }

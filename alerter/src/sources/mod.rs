@@ -21,6 +21,7 @@ use std::{
 use async_trait::async_trait;
 use daemon::{CancellationToken, Clock, Fatal, Reload, Timestamp};
 use futures_util::future::join_all;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -39,7 +40,7 @@ use crate::{
 };
 
 /// The section `sources`: a list for each kind.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SourcesConfig {
     /// Rules evaluated here, over what the exporters show.

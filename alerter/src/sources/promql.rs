@@ -15,6 +15,7 @@ use async_trait::async_trait;
 use daemon::{Clock, Fatal, Timestamp, config};
 use jiff::SignedDuration;
 use promql::Sample;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Make, Row, Run, Source, files::Files, report::Pending};
@@ -30,7 +31,7 @@ use api::{Answer, AskError};
 const LEAST: Duration = Duration::from_secs(1);
 
 /// Rules evaluated by a server with Prometheus's query API.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PromqlConfig {
     /// The name under which its state is kept.

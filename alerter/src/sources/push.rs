@@ -23,6 +23,7 @@ use axum::{
 };
 use base64::Engine as _;
 use daemon::{Clock, Fatal, Secret, Timestamp, config};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::{Mutex, Notify};
@@ -38,7 +39,7 @@ const MAX_BODY: usize = 16 << 20;
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// Takes alerts that others evaluate. Off unless it is configured with a token or a password.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PushConfig {
     /// The name under which its state is kept.

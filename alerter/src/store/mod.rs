@@ -36,7 +36,7 @@ macro_rules! stores {
         $( mod $store; )+
 
         /// Which store is used: at most one section.
-        #[derive(Clone, Debug, Default, Deserialize)]
+        #[derive(Clone, Debug, Default, Deserialize, schemars::JsonSchema)]
         #[serde(default, deny_unknown_fields)]
         pub struct StoreConfig {
             $( $(#[$doc])* pub $store: Option<$store::Settings>, )+

@@ -204,6 +204,9 @@ pub struct Effect {
     pub changed: Timestamp,
     /// The other side's own id, once it was taken.
     pub remote: Option<String>,
+    /// Where the demand that it follows stands in its trace (the W3C's `traceparent`), if traces were on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
     /// What is to be done.
     pub payload: Payload,
 }

@@ -1,5 +1,7 @@
 //! The engine, each of the stores and the outbox together, with hands that remember.
 
+mod traces;
+
 use std::{
     collections::HashMap,
     sync::{
@@ -250,6 +252,7 @@ impl Process {
             firing: said.firing,
             ended: said.ended,
             state: Vec::new(),
+            traceparent: daemon::traces::traceparent(&tracing::Span::current()),
             committed: Some(committed),
         };
         self.reports.send(report).await.unwrap();

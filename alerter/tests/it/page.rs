@@ -168,6 +168,7 @@ fn effect(key: &str, action: Action, phase: Phase, state: EffectState, payload: 
         created: at,
         changed: at,
         remote: Some("file-1".to_owned()),
+        traceparent: None,
         payload,
     }
 }

@@ -10,6 +10,7 @@ mod listen;
 mod logs;
 pub mod notify;
 mod process;
+pub mod reference;
 mod reload;
 mod secret;
 pub mod traces;

@@ -8,7 +8,7 @@ use tracing_subscriber::{
 use crate::{
     Flags,
     flags::{LogFormat, LogLevel},
-    traces::Traces,
+    traces::{self, Traces},
 };
 
 /// Libraries whose own messages interest nobody who runs the daemon, below warnings.
@@ -37,9 +37,8 @@ where
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Error => LevelFilter::ERROR,
     };
-    let targets = CAPPED.into_iter().fold(Targets::new().with_default(level), |t, name| {
-        t.with_target(name, level.min(LevelFilter::WARN))
-    });
+    let all = Targets::new().with_default(level).with_target(traces::TARGET, LevelFilter::OFF);
+    let targets = CAPPED.into_iter().fold(all, |t, name| t.with_target(name, level.min(LevelFilter::WARN)));
     match flags.log_format {
         LogFormat::Logfmt => {
             tracing_logfmt::builder().layer().with_writer(writer).with_filter(targets).boxed()

@@ -33,6 +33,34 @@ use tracing_subscriber::{Layer, registry::LookupSpan};
 
 use crate::{Fatal, logs};
 
+/// The variables that are minded, for the reference; the SDK reads more of the specification's.
+pub(crate) const VARIABLES: &[(&str, &str)] = &[
+    (
+        "OTEL_TRACES_EXPORTER",
+        "`otlp` sends traces, `none` does not. Without it an endpoint switches them on.",
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "Where the collector listens; also `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`.",
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_PROTOCOL",
+        "`http/protobuf` (the default) or `grpc`; also `OTEL_EXPORTER_OTLP_TRACES_PROTOCOL`.",
+    ),
+    ("OTEL_EXPORTER_OTLP_HEADERS", "Headers of requests to the collector, as `name=value,name=value`."),
+    ("OTEL_EXPORTER_OTLP_TIMEOUT", "How long a request to the collector may take, in milliseconds."),
+    (
+        "OTEL_TRACES_SAMPLER",
+        "Which traces are kept, with `OTEL_TRACES_SAMPLER_ARG`: `parentbased_traceidratio`, for example.",
+    ),
+    ("OTEL_SERVICE_NAME", "The name under which the daemon's spans are shown; its own without it."),
+    ("OTEL_RESOURCE_ATTRIBUTES", "More that is said of the daemon, as `name=value,name=value`."),
+    ("OTEL_SDK_DISABLED", "`true` switches traces off, whatever else is set."),
+];
+
+/// The target of spans that are for traces only: logs do not show them, and they cost nothing while traces are off.
+pub const TARGET: &str = "traces";
+
 /// How long a stop waits for the last spans.
 const FLUSH: Duration = Duration::from_secs(2);
 

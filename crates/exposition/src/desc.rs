@@ -61,7 +61,7 @@ impl Kind {
     }
 }
 
-/// Name, help and type of a family.
+/// Name, help and type of a family, and what its reference says beside them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Desc {
     /// The name of its samples, `_total` included for counters.
@@ -70,6 +70,10 @@ pub struct Desc {
     pub help: &'static str,
     /// Its type.
     pub kind: Kind,
+    /// The names of its labels, in their order.
+    pub labels: &'static [&'static str],
+    /// A query that uses it.
+    pub example: &'static str,
 }
 
 impl Desc {
@@ -100,7 +104,24 @@ impl Desc {
 
     const fn new(name: &'static str, help: &'static str, kind: Kind) -> Self {
         assert!(is_metric_name(name.as_bytes()), "a metric name is made of letters, digits, _ and :");
-        Self { name, help, kind }
+        Self { name, help, kind, labels: &[], example: name }
+    }
+
+    /// The same with these labels.
+    #[must_use]
+    pub const fn labels(self, labels: &'static [&'static str]) -> Self {
+        Self { labels, ..self }
+    }
+
+    /// The same with this query as its example; else it is the name alone.
+    #[must_use]
+    pub const fn example(self, example: &'static str) -> Self {
+        Self { example, ..self }
+    }
+
+    /// What the `prometheus` crate wants to know of it, for families that it keeps.
+    pub fn opts(&self) -> prometheus::Opts {
+        prometheus::Opts::new(self.name, self.help)
     }
 }
 

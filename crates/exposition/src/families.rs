@@ -86,7 +86,7 @@ impl Family<'_> {
 
     fn begin(&mut self) {
         if !std::mem::replace(&mut self.begun, true) {
-            let Desc { name, help, kind } = self.desc;
+            let Desc { name, help, kind, .. } = self.desc;
             debug_assert!(kind != Kind::Summary, "summaries are read, not written");
             text::header(&mut self.families.text, Format::Text, name, help, kind);
             text::header(&mut self.families.openmetrics, OPENMETRICS, name, help, kind);

@@ -8,7 +8,7 @@ use axum::{
     extract::{ConnectInfo, Request},
     response::{IntoResponse, Response},
 };
-use daemon::{CancellationToken, Fatal};
+use daemon::{CancellationToken, Fatal, traces::TARGET};
 use http::{HeaderValue, Method, StatusCode, header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -23,6 +23,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 use tower_http::{catch_panic::CatchPanicLayer, limit::RequestBodyLimitLayer, timeout::TimeoutLayer};
+use tracing::{Instrument, Span, field::Empty};
 
 use crate::{WebConfig, config::Loaded};
 
@@ -200,15 +201,27 @@ async fn answer(mut request: Request, peer: SocketAddr, router: Router, config: 
         (StatusCode::FORBIDDEN, "asked by another site\n").into_response()
     } else {
         request.extensions_mut().insert(ConnectInfo(peer));
-        match router.oneshot(request).await {
+        let span = span(&request);
+        let response = match router.oneshot(request).instrument(span.clone()).await {
             Ok(response) => response,
             Err(never) => match never {},
-        }
+        };
+        span.record("status", response.status().as_u16());
+        response
     };
     for (name, value) in &loaded.headers {
         response.headers_mut().insert(name, value.clone());
     }
     response
+}
+
+/// The span of a request that is to do something: a webhook, a hint, pushed alerts. What only reads is none.
+fn span(request: &Request) -> Span {
+    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
+        return Span::none();
+    }
+    let path: String = request.uri().path().chars().take(128).collect();
+    tracing::info_span!(target: TARGET, "request", method = %request.method(), path, status = Empty)
 }
 
 /// Whether a browser sends this on behalf of another site's page: such a page may not change anything

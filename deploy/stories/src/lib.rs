@@ -4,7 +4,7 @@
 //! [`house`] starts and stops processes · [`settings`] writes their configuration · [`plot`] says who
 //! fails how and when, and what must come of it · [`play`] plays it · [`mailbox`] reads what was sent,
 //! [`truth`] what really happened · [`tale`] tells it and collects the proofs · [`live`] watches the real
-//! Basiq instead · [`real`] starts real servers for tests.
+//! Basiq instead · [`real`] starts real servers for tests · [`soak`] has a Prometheus scrape a changing exporter.
 
 pub mod house;
 pub mod live;
@@ -13,5 +13,6 @@ pub mod play;
 pub mod plot;
 pub mod real;
 pub mod settings;
+pub mod soak;
 pub mod tale;
 pub mod truth;

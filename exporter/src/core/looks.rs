@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use basiq::{Client, Connector, ConnectorFilter, Error, ErrorKind, Priority};
-use daemon::Context;
+use daemon::{Context, traces::TARGET};
 use tokio::sync::mpsc;
+use tracing::Instrument;
 
 use super::{Core, Looking, Message};
 use crate::{
@@ -215,7 +216,9 @@ pub(crate) async fn poll_connectors(
 ) {
     loop {
         let asked = context.clock.now().as_millisecond();
-        let result = client.connectors(&ConnectorFilter::default(), Priority::Running).await;
+        let span = tracing::info_span!(target: TARGET, "poll connectors");
+        let filter = ConnectorFilter::default();
+        let result = client.connectors(&filter, Priority::Running).instrument(span).await;
         if core.send(Message::Connectors(asked, result)).await.is_err() {
             return;
         }

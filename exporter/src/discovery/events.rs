@@ -3,12 +3,13 @@
 
 use async_trait::async_trait;
 use daemon::config::Duration;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Found, News, Reporter, Source, news::Sweep};
 
 /// Basiq's list of events.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// How often it is read. Each time costs at least ten requests: one for each type of event that matters.

@@ -9,6 +9,7 @@ use std::{
 
 use async_trait::async_trait;
 use daemon::ReloadRequest;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
@@ -18,7 +19,7 @@ use super::{
 use crate::ledger::Id;
 
 /// A set of files.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Paths, with `*` and `?` in their last part; JSON or YAML by their content. Relative to the working folder.

@@ -8,6 +8,7 @@ use std::{collections::HashSet, path::PathBuf, time::Duration as StdDuration};
 use async_trait::async_trait;
 use daemon::config::Duration;
 use reqwest::{Certificate, Identity, Url, header};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
@@ -17,7 +18,7 @@ use super::{
 use crate::ledger::Id;
 
 /// An endpoint.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Its address; `https://`, or `http://` to this machine.
@@ -37,7 +38,7 @@ pub struct Config {
 }
 
 /// The header `Authorization`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Authorization {
     /// Its scheme.
@@ -48,7 +49,7 @@ pub struct Authorization {
 }
 
 /// A user and a password.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BasicAuth {
     /// The user.
@@ -58,7 +59,7 @@ pub struct BasicAuth {
 }
 
 /// How TLS is done; by default with the certificates of the platform.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tls {
     /// File with the only certificates (PEM) that vouch for the endpoint.

@@ -13,6 +13,7 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 use axum::Router;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use report::{Found, Item, News, Reporter, What};
@@ -21,7 +22,7 @@ pub use report::{Found, Item, News, Reporter, What};
 macro_rules! sources {
     ($($(#[$doc:meta])* $key:ident: $config:ty => $source:path,)+) => {
         /// Who is watched: any number of each source.
-        #[derive(Clone, Debug, Default, Deserialize)]
+        #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields, default)]
         pub struct Config {
             $($(#[$doc])* pub $key: Vec<$config>,)+

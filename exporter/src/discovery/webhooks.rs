@@ -22,6 +22,7 @@ use axum::{
 };
 use basiq::{Event, Notification, Priority, Subscription};
 use daemon::config::Duration;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
@@ -33,7 +34,7 @@ use guard::{Guard, Known, Refusal};
 use secrets::Secrets;
 
 /// Basiq's webhooks.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The address that Basiq posts to, as the subscription has it: how the subscription is recognised.

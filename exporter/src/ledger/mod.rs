@@ -15,6 +15,7 @@ mod counters;
 mod forgotten;
 mod gauges;
 mod id;
+mod index;
 mod jobs;
 mod names;
 mod observation;
@@ -27,6 +28,8 @@ mod scenario;
 mod settle;
 mod standing;
 mod users;
+
+use index::Index;
 
 pub use counters::{BUCKETS, Cell, Counter, Counters, Durations};
 pub use forgotten::{Forgotten, Tombstone};
@@ -108,7 +111,7 @@ pub struct Ledger {
     born: Ms,
     users: Vec<Option<User>>,
     free: BTreeSet<u32>,
-    index: HashMap<Id, u32>,
+    index: Index,
     departed: HashMap<u32, Departed>,
     next_departed: u32,
     /// Names that became labels.
@@ -155,7 +158,7 @@ impl Ledger {
             born: now,
             users: Vec::new(),
             free: BTreeSet::new(),
-            index: HashMap::new(),
+            index: Index::default(),
             departed: HashMap::new(),
             next_departed: 0,
             institutions: Names::new(&[], INSTITUTIONS),
@@ -201,7 +204,7 @@ impl Ledger {
 
     /// The place of a user.
     pub fn place(&self, id: &Id) -> Option<u32> {
-        self.index.get(id).copied()
+        self.index.get(id, &self.users)
     }
 
     /// The user at a place.

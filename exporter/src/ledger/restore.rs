@@ -53,11 +53,11 @@ impl Ledger {
         }
         let Some(mut user) = user else { return };
         self.free.remove(&place);
-        self.index.insert(user.id.clone(), place);
         user.timer = Ms::MAX;
         user.connections.shrink_to_fit();
         self.settle(place, &mut user, now);
         self.users[place as usize] = Some(user);
+        self.index.insert(place, &self.users);
     }
 
     /// Places of users that are not stored as they are.

@@ -41,7 +41,7 @@ impl Ledger {
             }
         };
         self.users[place as usize] = Some(user);
-        self.index.insert(id.clone(), place);
+        self.index.insert(place, &self.users);
         self.unstored.insert(place);
         self.added.push(place);
         true
@@ -125,7 +125,7 @@ impl Ledger {
                 self.depart(&user, &connection, end, now);
             }
         }
-        self.index.remove(&user.id);
+        self.index.remove(&user.id, place);
         self.free.insert(place);
         self.unstored.insert(place);
         self.removed.push(place);

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use exposition::Page;
 
 pub use connectors::{Connector, Connectors};
-pub use contract::{AGGREGATES, CONNECTION, CONNECTION_LABELS, Family, OWN};
+pub use contract::{AGGREGATES, CONNECTION, CONNECTION_LABELS, OWN};
 pub use own::Own;
 pub use reference::reference;
 

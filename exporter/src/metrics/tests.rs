@@ -8,7 +8,7 @@ use std::{
 };
 
 use basiq::{ConnectorStatus, Observer};
-use exposition::Format;
+use exposition::{Desc, Format};
 
 use super::*;
 use crate::ledger::{
@@ -121,7 +121,7 @@ fn same_as_file(path: &Path, text: &str) {
     let expected = std::fs::read_to_string(path).unwrap_or_default();
     assert!(
         expected == text,
-        "{} differs; if that is right: UPDATE_DOCS=1 cargo test -p basiq-exporter\n{text}",
+        "{} differs; if that is right: UPDATE_DOCS=1 cargo test --workspace reference\n{text}",
         path.display()
     );
 }
@@ -170,8 +170,8 @@ async fn the_reference_lists_what_the_pages_show_and_nothing_else() {
         let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
         types.filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
     };
-    let named = |families: &[&[Family]]| -> BTreeSet<String> {
-        families.iter().flat_map(|all| all.iter()).map(|family| family.desc.name.to_owned()).collect()
+    let named = |families: &[&[Desc]]| -> BTreeSet<String> {
+        families.iter().flat_map(|all| all.iter()).map(|family| family.name.to_owned()).collect()
     };
     let expected = named(&[AGGREGATES, OWN]);
     assert_eq!(shown(&metrics.page), expected);
@@ -182,7 +182,7 @@ async fn the_reference_lists_what_the_pages_show_and_nothing_else() {
     // Labels are those of the reference.
     let text = metrics.page.to_text(Format::Text);
     for family in AGGREGATES.iter().chain(OWN) {
-        let name = family.desc.name;
+        let name = family.name;
         let start = text.lines().find(|line| {
             line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ', '_']))
                 && !line.starts_with('#')

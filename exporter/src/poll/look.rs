@@ -1,7 +1,8 @@
 //! One look at a user: what is asked of Basiq, and the answers in the ledger's terms.
 
 use basiq::{Client, Error, Priority};
-use daemon::Clock;
+use daemon::{Clock, traces::TARGET};
+use tracing::{Instrument, field::Empty};
 
 use super::Need;
 use crate::ledger::{ConnectionSeen, Id, JobSeen, Kind, Method, Ms, Status, StepSeen, StepStatus};
@@ -47,6 +48,18 @@ pub struct ByJob {
 
 /// Looks at one user.
 pub async fn look(client: &Client, clock: &Clock, plan: &Plan) -> Look {
+    let span = tracing::info_span!(target: TARGET, "poll user", user_id = %plan.user, need = ?plan.need, outcome = Empty);
+    let seen = look_at(client, clock, plan).instrument(span.clone()).await;
+    let outcome = match &seen {
+        Look { gone: true, .. } => "gone",
+        Look { error: Some(_), .. } => "failed",
+        _ => "success",
+    };
+    span.record("outcome", outcome);
+    seen
+}
+
+async fn look_at(client: &Client, clock: &Clock, plan: &Plan) -> Look {
     let mut seen = Look::default();
     if let Err(error) = ask(client, clock, plan, &mut seen).await {
         // A list that is not found may be a fault on the way; that the user is gone is said by its own resource.

@@ -1,6 +1,9 @@
 //! What is due, the most needed first.
 
-use std::{cmp::Reverse, collections::BinaryHeap};
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashMap},
+};
 
 use crate::ledger::Ms;
 
@@ -29,14 +32,14 @@ struct Entry {
     due: Ms,
     need: Need,
     looking: bool,
-    /// Asked for while a look was under way, which may not have seen why.
-    again: Option<(Need, Ms)>,
 }
 
 /// Everybody's next look.
 #[derive(Debug, Default)]
 pub struct Schedule {
     entries: Vec<Option<Entry>>,
+    /// Asked for while a look was under way, which may not have seen why.
+    again: HashMap<u32, (Need, Ms)>,
     /// By need; entries that changed since are skipped when they come up.
     heaps: [BinaryHeap<Reverse<(Ms, u32)>>; NEEDS.len()],
 }
@@ -49,9 +52,10 @@ impl Schedule {
         if self.entries.len() <= at {
             self.entries.resize(at + 1, None);
         }
-        let entry = self.entries[at].get_or_insert(Entry { due, need, looking: false, again: None });
+        let entry = self.entries[at].get_or_insert(Entry { due, need, looking: false });
         if entry.looking {
-            entry.again = Some(entry.again.map_or((need, due), |(n, d)| (n.min(need), d.min(due))));
+            let again = self.again.entry(place).or_insert((need, due));
+            *again = (again.0.min(need), again.1.min(due));
             return;
         }
         (entry.due, entry.need) = (due, need);
@@ -72,6 +76,7 @@ impl Schedule {
         if let Some(entry) = self.entries.get_mut(place as usize) {
             *entry = None;
         }
+        self.again.remove(&place);
     }
 
     /// Takes the most needed look that is due at `now`: place, need, and when it was due. [`Schedule::done`] must follow.
@@ -96,7 +101,7 @@ impl Schedule {
     pub fn done(&mut self, place: u32, need: Need, due: Ms) {
         let Some(Some(entry)) = self.entries.get_mut(place as usize) else { return };
         entry.looking = false;
-        let (need, due) = match entry.again.take() {
+        let (need, due) = match self.again.remove(&place) {
             Some((again, at)) if at < due => (again, at),
             _ => (need, due),
         };

@@ -12,6 +12,7 @@ mod forget;
 mod polling;
 mod restart;
 mod start;
+mod traces;
 mod truth;
 mod webhooks;
 mod world;

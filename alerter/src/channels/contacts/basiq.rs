@@ -2,12 +2,13 @@
 
 use async_trait::async_trait;
 use basiq::{Client, Priority};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::channels::{Contact, Contacts, DeliveryError, refresh::delivery_error};
 
 /// Section `contacts.basiq`: nothing to set.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {}
 

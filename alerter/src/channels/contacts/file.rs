@@ -11,6 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use daemon::Secret;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
@@ -19,7 +20,7 @@ use crate::channels::{Contact, Contacts, DeliveryError, SettingsError};
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
 
 /// Section `contacts.file`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// A list of `{user_id, address, name, language, external_id}`, all but `user_id` optional. JSON if the

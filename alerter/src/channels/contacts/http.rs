@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use daemon::Secret;
 use reqwest::StatusCode;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use url::Url;
 
@@ -14,7 +15,7 @@ use crate::channels::{
 };
 
 /// Section `contacts.http`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The address; Basiq's user id is added as one more path segment. It answers 404 for a user that is

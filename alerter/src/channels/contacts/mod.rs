@@ -6,12 +6,13 @@ pub mod http;
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Contacts, SettingsError};
 
 /// Section `contacts`: exactly one source; Basiq's user record where the section is left out.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ContactSource {
     /// Basiq's user record.

@@ -4,13 +4,14 @@ use std::{fmt::Write, path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use daemon::Clock;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
 use crate::channels::{DeliveryError, Desk, Parts, Plugin, Receipt, SettingsError, Ticket, durable};
 
 /// One instance.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// The name of the instance.

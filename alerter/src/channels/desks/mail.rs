@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use daemon::Clock;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::channels::{
@@ -14,7 +15,7 @@ use crate::channels::{
 };
 
 /// One instance.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The name of the instance.

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::channels::SettingsError;
 
 /// Section `sender`. The footer of every message shows `legal_name` and `contact`; live messages need both.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sender {
     /// The legal name of the company, e.g. `Example Money Pty Ltd`.

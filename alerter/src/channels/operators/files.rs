@@ -3,12 +3,13 @@
 use std::{fmt::Write, path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::channels::{DeliveryError, Notice, Operators, Parts, Plugin, Receipt, SettingsError, durable};
 
 /// One instance.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// The name of the instance.

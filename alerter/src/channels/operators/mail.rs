@@ -3,6 +3,7 @@
 use std::{fmt::Write, sync::Arc};
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::channels::{
@@ -13,7 +14,7 @@ use crate::channels::{
 };
 
 /// One instance.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The name of the instance.

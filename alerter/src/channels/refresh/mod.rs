@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use basiq::{Client, Connection, ConnectionStatus, ErrorKind, Job, Method, Priority, Scenario, job};
 use daemon::{Clock, Timestamp};
 use jiff::SignedDuration;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{DeliveryError, SettingsError};
@@ -28,7 +29,7 @@ const DAY: SignedDuration = SignedDuration::from_hours(24);
 const SKEW: SignedDuration = SignedDuration::from_secs(60);
 
 /// Section `refresh`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RefreshSettings {
     /// Refreshes of one institution's connections in 24 hours; bulk refreshes load banks' sites and can

@@ -18,7 +18,8 @@ use lettre::{
         response::Response,
     },
 };
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, Semaphore};
 use tokio_rustls::TlsConnector;
 
@@ -54,7 +55,7 @@ impl Default for Deadlines {
 }
 
 /// How a connection is protected.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TlsMode {
     /// A plain connection that becomes TLS before anything is said; refused if the relay cannot (port 587).
@@ -67,7 +68,7 @@ pub enum TlsMode {
 }
 
 /// Where and how a relay is reached.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RelaySettings {
     /// Its name; checked against its certificate.

@@ -19,6 +19,7 @@ use std::{
 
 use async_trait::async_trait;
 use daemon::{Fatal, Secret, Timestamp};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use sqlx::{
     PgPool,
@@ -41,7 +42,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const STATEMENT_MS: &str = "30000";
 
 /// Section `store.postgres`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The file that holds the address, `postgres://user:password@host:5432/database?sslmode=verify-full`.

@@ -14,6 +14,7 @@ use std::{
 
 use async_trait::async_trait;
 use daemon::{Fatal, Timestamp};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use sqlx::{
     SqlitePool,
@@ -31,7 +32,7 @@ static MIGRATIONS: Migrator = {
 };
 
 /// Section `store.sqlite`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// The database file; its folder must exist.

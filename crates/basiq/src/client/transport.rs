@@ -8,9 +8,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use daemon::Secret;
+use daemon::{Secret, traces::TARGET};
 use reqwest::{Method as Verb, header::HeaderValue};
 use serde::{Serialize, de::DeserializeOwned};
+use tracing::{Instrument, field::Empty};
 use url::Url;
 
 use super::{
@@ -188,6 +189,13 @@ impl Transport {
     }
 
     async fn call(&self, call: &Call) -> Result<Answer, Error> {
+        let span = tracing::info_span!(target: TARGET, "ask Basiq", endpoint = %call.endpoint, method = %call.verb, outcome = Empty);
+        let result = self.call_until_told(call).instrument(span.clone()).await;
+        span.record("outcome", result.as_ref().map_or_else(|error| error.kind.as_str(), |_| "success"));
+        result
+    }
+
+    async fn call_until_told(&self, call: &Call) -> Result<Answer, Error> {
         let mut tries = Tries::default();
         loop {
             let token = self.token().await?;

@@ -1,8 +1,9 @@
 //! Durations as Prometheus writes them.
 
-use std::{fmt, time::Duration as StdDuration};
+use std::{borrow::Cow, fmt, time::Duration as StdDuration};
 
-use serde::{Deserialize, Deserializer, de};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Milliseconds in each unit, in the order in which Prometheus wants them.
 const UNITS: [(&str, u64); 7] = [
@@ -75,6 +76,26 @@ impl fmt::Display for Duration {
 impl From<Duration> for StdDuration {
     fn from(duration: Duration) -> Self {
         duration.0
+    }
+}
+
+impl Serialize for Duration {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl JsonSchema for Duration {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Duration".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "duration" })
     }
 }
 

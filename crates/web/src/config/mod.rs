@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use daemon::Fatal;
+use daemon::{Fatal, Reload};
 use http::HeaderMap;
 use rustls::ServerConfig;
 
@@ -128,6 +128,16 @@ impl WebConfig {
         state.read(path)
     }
 
+    /// Reads the files again with each reload of the daemon, which fails if they are wrong. Called inside the runtime.
+    pub fn follow(&self, reload: &Reload) {
+        let (config, mut reloads) = (self.clone(), reload.subscribe("web configuration"));
+        tokio::spawn(async move {
+            while let Some(request) = reloads.next().await {
+                request.answer(config.reread());
+            }
+        });
+    }
+
     /// The present state of the files.
     pub(crate) fn current(&self) -> Arc<Loaded> {
         let mut state = self.state();
@@ -204,6 +214,23 @@ mod tests {
         let error = open.require_authentication("0.0.0.0:9765".parse().unwrap(), &["/x", "/y"]).unwrap_err();
         assert_eq!(error.code(), 2);
         assert!(error.to_string().starts_with("/x, /y would be open to the network on 0.0.0.0:9765: add "));
+    }
+
+    #[tokio::test]
+    async fn a_reload_of_the_daemon_reads_the_file_and_says_what_is_wrong() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("web.yml");
+        std::fs::write(&path, "{}\n").unwrap();
+        let (config, reload) = (WebConfig::load(Some(&path)).unwrap(), Reload::new());
+        config.follow(&reload);
+        assert_eq!(reload.trigger().await, Ok(()));
+        std::fs::write(&path, "basic_auth_user: {}\n").unwrap();
+        let error = reload.trigger().await.unwrap_err();
+        assert!(error.starts_with("web configuration: ") && error.contains("web.yml:1:1"), "{error}");
+        let hash = bcrypt::hash("open sesame", 4).unwrap();
+        std::fs::write(&path, format!("basic_auth_users:\n  ali: {hash}\n")).unwrap();
+        assert_eq!(reload.trigger().await, Ok(()));
+        assert!(config.authenticates());
     }
 
     #[test]

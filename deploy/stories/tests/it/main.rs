@@ -6,4 +6,5 @@ mod dashboards;
 mod real_parts;
 mod refusals;
 mod samples;
+mod soak;
 mod sources;
