@@ -26,7 +26,7 @@ use crate::{
     evidence::Snapshot,
     metrics::Metrics,
     outbox::{Domains, Hands, Nudges, Outbox, Resolver, Share, Work},
-    page::{self, PageState},
+    page::{self, Access, PageState},
     plan::Settings,
     sources::{Measures, Sources, Wiring},
     store::{Standing, Store, StoreError},
@@ -58,6 +58,7 @@ pub async fn run(config: Config, run: Run, context: Context) -> Result<(), Fatal
     run.web.require_authentication(address, &page::PRIVATE)?;
     run.web.follow(&reload);
 
+    let access = Access::new(config.page.clone())?;
     let store = config.store.chosen()?.open(file, clock.now()).await?;
     let Built { hands, routes, renderer, client } = build(&config, file, &clock, store.data)?;
     greet(&client).await?;
@@ -80,6 +81,7 @@ pub async fn run(config: Config, run: Run, context: Context) -> Result<(), Fatal
         .is_none_or(|channel| channel.needs_address());
     let (standing_sender, standing) = watch::channel(Standing::default());
     let (domains, nudges) = (Domains::default(), Nudges::default());
+    let contacts = hands.contacts.clone();
     let resolver = Resolver {
         contacts: hands.contacts.clone(),
         clock: clock.clone(),
@@ -108,6 +110,9 @@ pub async fn run(config: Config, run: Run, context: Context) -> Result<(), Fatal
     let page = PageState {
         commands: Arc::new(page::ToStore(store.clone())),
         store: store.clone(),
+        contacts,
+        evidence: evidence.clone(),
+        access,
         renderer,
         clock: clock.clone(),
         environment: config.environment.as_str().into(),
@@ -272,6 +277,7 @@ fn router(
 /// A setting that cannot work.
 pub fn check(config: &Config, file: Option<&Path>, clock: &daemon::Clock) -> Result<(), Fatal> {
     build(config, file, clock, PathBuf::new())?;
+    Access::new(config.page.clone())?;
     Sources::load(&config.sources, &config.exporters, file, &TEMPLATES)?;
     Ok(())
 }

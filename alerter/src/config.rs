@@ -14,6 +14,7 @@ use crate::{
     demand::Action,
     evidence::ExporterConfig,
     outbox::Pace,
+    page::PageConfig,
     plan::Limits,
     sources::SourcesConfig,
     store::StoreConfig,
@@ -55,6 +56,8 @@ pub struct Config {
     pub limits: Limits,
     /// How fast each channel is used.
     pub outbox: Pace,
+    /// Who may do what on the page.
+    pub page: PageConfig,
 }
 
 impl Default for Config {
@@ -76,6 +79,7 @@ impl Default for Config {
             refresh: RefreshSettings::default(),
             limits: Limits::default(),
             outbox: Pace::default(),
+            page: PageConfig::default(),
         }
     }
 }

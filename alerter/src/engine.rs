@@ -115,6 +115,7 @@ impl Engine {
         let planner =
             Planner::load(settings, saved).map_err(|why| StoreError::Unreadable { table: "planner", why })?;
         pauses.send_replace(Arc::new(planner.pauses().iter().cloned().collect()));
+        metrics.standing(planner.pauses().len(), planner.holds().count());
         if let Some(outbox) = &mut outbox {
             outbox.submit(waiting);
         }

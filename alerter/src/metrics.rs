@@ -90,8 +90,7 @@ impl Metrics {
     /// Counts what a step brought to an end.
     pub(crate) fn stepped(&self, changes: &Changes, took: std::time::Duration, pauses: usize, holds: usize) {
         self.step_seconds.observe(took.as_secs_f64());
-        self.paused.set(i64::try_from(pauses).unwrap_or(i64::MAX));
-        self.holds.set(i64::try_from(holds).unwrap_or(i64::MAX));
+        self.standing(pauses, holds);
         for effect in changes.effects.iter().filter(|effect| effect.state.is_final()) {
             let labels = [effect.channel.as_str(), effect.action.as_str(), effect.state.as_str()];
             self.effects_total.with_label_values(&labels).inc();
@@ -105,6 +104,12 @@ impl Metrics {
     /// This process plans from now on.
     pub(crate) fn leads(&self) {
         self.leader.set(1);
+    }
+
+    /// Shows what people keep back, also before the first step after a start.
+    pub(crate) fn standing(&self, pauses: usize, holds: usize) {
+        self.paused.set(i64::try_from(pauses).unwrap_or(i64::MAX));
+        self.holds.set(i64::try_from(holds).unwrap_or(i64::MAX));
     }
 
     /// The store refused a commit.
@@ -137,12 +142,16 @@ fn to_gauge(number: u64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::{collections::BTreeSet, time::Duration};
 
     use prometheus::proto::MetricFamily;
+    use serde_json::json;
 
     use super::*;
-    use crate::store::{Counts, EffectState};
+    use crate::{
+        config::Mode,
+        store::{Counts, Effect, EffectState},
+    };
 
     #[test]
     fn the_reference_lists_what_is_shown_and_nothing_else() {
@@ -172,5 +181,80 @@ mod tests {
     fn described(family: &MetricFamily) -> (String, String, BTreeSet<String>) {
         let labels = family.get_metric()[0].get_label().iter().map(|pair| pair.name().to_owned()).collect();
         (family.name().to_owned(), family.help().to_owned(), labels)
+    }
+
+    fn delivered(seconds: i64) -> Effect {
+        let due: Timestamp = "2026-11-22T00:00:00Z".parse().unwrap();
+        let changed = due + jiff::SignedDuration::from_secs(seconds);
+        serde_json::from_value(json!({
+            "key": "k", "incidents": [], "action": "notify-user", "phase": "opening", "channel": "relay",
+            "state": "delivered", "reason": "", "rule": "", "due": due, "next_attempt": due, "expires": due,
+            "attempts": 1, "marks": 1, "unknowns": 0, "created": due, "changed": changed, "remote": null,
+            "payload": {"kind": "refresh", "user": "u", "connection": "c", "class": "service"},
+        }))
+        .unwrap()
+    }
+
+    /// The value of a series, as it would be scraped, if it is there.
+    fn value(registry: &Registry, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        let families = registry.gather();
+        let family = families.iter().find(|family| family.name() == format!("basiq_alerter_{name}"))?;
+        let metric = family.get_metric().iter().find(|metric| {
+            let has = |(name, value): &(&str, &str)| {
+                metric.get_label().iter().any(|label| label.name() == *name && label.value() == *value)
+            };
+            metric.get_label().len() == labels.len() && labels.iter().all(has)
+        })?;
+        let histogram = metric.get_histogram();
+        Some(match family.get_field_type() {
+            prometheus::proto::MetricType::COUNTER => metric.get_counter().value(),
+            prometheus::proto::MetricType::HISTOGRAM => histogram.get_sample_sum(),
+            _ => metric.get_gauge().value(),
+        })
+    }
+
+    #[test]
+    fn everything_that_happens_moves_its_metric() {
+        let registry = Registry::new();
+        let actions =
+            Actions { notify_user: Mode::Live, refresh_connection: Mode::Off, ..Actions::default() };
+        let metrics = Metrics::new(&registry, &actions).unwrap();
+        let value = |name: &str, labels: &[(&str, &str)]| value(&registry, name, labels);
+        assert_eq!(value("build_info", &[("version", env!("CARGO_PKG_VERSION"))]), Some(1.0));
+        for (action, dry) in [("notify-user", 0.0), ("refresh-connection", 0.0), ("file-ticket", 1.0)] {
+            assert_eq!(value("dry_run", &[("action", action)]), Some(dry), "{action}");
+        }
+        let taken = [("channel", "relay"), ("action", "notify-user"), ("outcome", "delivered")];
+        assert_eq!(value("effects_total", &taken), None);
+
+        let planned = Effect { state: EffectState::Planned, ..delivered(0) };
+        let changes = Changes { effects: vec![delivered(90), planned], ..Changes::default() };
+        metrics.stepped(&changes, Duration::from_millis(250), 2, 3);
+        assert_eq!(value("effects_total", &taken), Some(1.0), "what still waits is not counted");
+        assert_eq!(value("delivery_delay_seconds", &[]), Some(90.0), "from when it became due");
+        assert_eq!(value("plan_step_duration_seconds", &[]), Some(0.25));
+        assert_eq!((value("paused", &[]), value("holds", &[])), (Some(2.0), Some(3.0)));
+        metrics.standing(0, 1);
+        assert_eq!((value("paused", &[]), value("holds", &[])), (Some(0.0), Some(1.0)));
+        metrics.commit_failed();
+        assert_eq!(value("store_commit_errors_total", &[]), Some(1.0));
+
+        let counts = Counts {
+            open: vec![("mfa-required".to_owned(), 7)],
+            baseline: 4,
+            effects: vec![("relay".to_owned(), EffectState::Held, 5)],
+        };
+        let due: Timestamp = "2026-11-22T00:00:00.5Z".parse().unwrap();
+        metrics.show(&counts, &[("relay".to_owned(), due)]);
+        let scenario = [("scenario", "mfa-required")];
+        let held = [("channel", "relay"), ("state", "held")];
+        let oldest = [("channel", "relay")];
+        assert_eq!(value("incidents_open", &scenario), Some(7.0));
+        assert_eq!(value("incidents_baseline", &[]), Some(4.0));
+        assert_eq!(value("effects", &held), Some(5.0));
+        assert_eq!(value("oldest_pending_effect_timestamp_seconds", &oldest), Some(1_795_305_600.5));
+        metrics.show(&Counts::default(), &[]);
+        assert_eq!(value("effects", &held).unwrap_or_default(), 0.0);
+        assert_eq!(value("oldest_pending_effect_timestamp_seconds", &oldest), None, "nothing waits");
     }
 }

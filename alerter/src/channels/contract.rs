@@ -192,4 +192,10 @@ pub trait Operators: Send + Sync {
 pub trait Contacts: Send + Sync {
     /// The contact of Basiq's user `user`; `None` if the user is not known there.
     async fn resolve(&self, user: &str) -> Result<Option<Contact>, DeliveryError>;
+
+    /// Basiq's user whom the partner knows by `external_id`; `None` where the source does not know, or cannot be asked
+    /// so.
+    async fn user_of(&self, _external_id: &str) -> Result<Option<String>, DeliveryError> {
+        Ok(None)
+    }
 }

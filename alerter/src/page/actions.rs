@@ -1,17 +1,17 @@
-//! Buttons of the page and calls of the partner's application that change something. Each is taken down in
-//! the store, from where a running alerter takes it within a second, and logged with its actor.
+//! Buttons of the page and calls of the partner's application that change something. Each is taken down in the
+//! store, from where a running alerter takes it within a second, and logged with its actor.
 
 use async_trait::async_trait;
 use axum::{
+    Extension,
     extract::{Form, Path, State},
-    http::{HeaderMap, StatusCode, header},
+    http::StatusCode,
     response::{IntoResponse, Redirect, Response},
 };
-use base64::{Engine, engine::general_purpose::STANDARD};
 use daemon::Timestamp;
 use serde::Deserialize;
 
-use super::{Shared, problem};
+use super::{Shared, identity::Actor, problem};
 use crate::{
     demand::Action,
     plan::{Command, Pause},
@@ -38,7 +38,7 @@ impl Commands for ToStore {
     }
 }
 
-/// A button: its name, and what it is about.
+/// A button: its name, and what it is about. Fields that a form leaves empty are as if they were not there.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Pressed {
@@ -46,64 +46,104 @@ pub(super) struct Pressed {
     /// The page to return to.
     back: String,
     connection: String,
-    hold: Option<u64>,
+    effect: String,
+    hold: String,
     incident: String,
     institution: String,
     scenario: String,
-    number: Option<u32>,
+    number: String,
     action: String,
+    rule: String,
     user: String,
 }
 
 impl Pressed {
     fn command(&self) -> Option<Command> {
-        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        let pause = || Pause {
-            action: Action::parse(&self.action),
-            institution: some(&self.institution),
-            user: some(&self.user),
-            ..Pause::default()
+        let some = |text: &str| {
+            let text = text.trim();
+            (!text.is_empty()).then(|| text.to_owned())
+        };
+        let hold = || self.hold.trim().parse().ok();
+        let pause = || {
+            let action = some(&self.action);
+            Some(Pause {
+                // A name that is none must not become "every action".
+                action: match &action {
+                    Some(name) => Some(Action::parse(name)?),
+                    None => None,
+                },
+                rule: some(&self.rule),
+                institution: some(&self.institution),
+                user: some(&self.user),
+            })
         };
         Some(match self.what.as_str() {
             "done" => Command::Done { connection: some(&self.connection)? },
-            "release" => Command::Release { hold: self.hold? },
-            "discard" => Command::Discard { hold: self.hold? },
+            "release" => Command::Release { hold: hold()? },
+            "discard" => Command::Discard { hold: hold()? },
+            "retry" => Command::Retry { effect: some(&self.effect)? },
+            "cancel" => Command::Cancel { effect: some(&self.effect)? },
             "release-baseline" => Command::ReleaseBaseline {
                 institution: some(&self.institution),
                 scenario: some(&self.scenario),
                 // Never all at once by a button: a first install may have thousands.
-                number: Some(self.number.unwrap_or(1)),
+                number: Some(match some(&self.number) {
+                    Some(number) => number.parse().ok().filter(|number| (1..=1000).contains(number))?,
+                    None => 1,
+                }),
             },
             "ticket-closed" => Command::TicketClosed { incident: some(&self.incident)?, wont_fix: false },
             "wont-fix" => Command::TicketClosed { incident: some(&self.incident)?, wont_fix: true },
-            "pause" => Command::Pause(pause()),
-            "resume" => Command::Resume(pause()),
+            "pause" => Command::Pause(pause()?),
+            "resume" => Command::Resume(pause()?),
             _ => return None,
         })
     }
 
-    /// Only a page of ours.
-    fn back(&self) -> &str {
+    /// Only a page of ours, with a word on what was done.
+    fn back(&self) -> String {
         let path = self.back.as_str();
-        let ours = path == "/incidents" || path.starts_with("/incidents/") || path == "/effects";
-        if ours && path.chars().all(|c| c.is_ascii_graphic()) { path } else { "/incidents" }
+        let ours = ["/incidents", "/effects", "/steering", "/banks"].into_iter().any(|page| {
+            path.strip_prefix(page).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
+        });
+        let path = if ours && path.chars().all(|c| c.is_ascii_graphic()) { path } else { "/incidents" };
+        let joint = if path.contains('?') { '&' } else { '?' };
+        format!("{path}{joint}did={}", self.what)
     }
+}
+
+/// What the page says after a button was pressed.
+pub(super) fn said(did: &str) -> Option<&'static str> {
+    Some(match did {
+        "done" => "Noted: one refresh follows.",
+        "release" => "Released: what still holds goes out now.",
+        "discard" => "Discarded: what was held will not go out.",
+        "retry" => "It is tried again now.",
+        "cancel" => "Cancelled: it will not go out.",
+        "release-baseline" => "Released from the baseline: the rules apply to them from now on.",
+        "ticket-closed" => "Noted: the ticket was closed.",
+        "wont-fix" => "Noted: closed as won't fix.",
+        "pause" => "Paused until it is resumed.",
+        "resume" => "Resumed.",
+        _ => return None,
+    })
 }
 
 /// `POST /actions`: a button of the page.
 pub(super) async fn act(
     State(shared): State<Shared>,
-    headers: HeaderMap,
+    Extension(actor): Extension<Actor>,
     Form(pressed): Form<Pressed>,
 ) -> Response {
-    if !same_origin(&headers) {
-        return problem(StatusCode::FORBIDDEN, "This came from another site and was not done.");
-    }
     let Some(command) = pressed.command() else {
         return problem(StatusCode::BAD_REQUEST, "There is no such button, or something is missing.");
     };
-    match take(&shared, &headers, &command).await {
-        Ok(()) => Redirect::to(pressed.back()).into_response(),
+    match take(&shared, &actor, &command).await {
+        Ok(()) => {
+            // The planner takes it within half a second; the page shows what became of it.
+            tokio::time::sleep(super::TAKEN).await;
+            Redirect::to(&pressed.back()).into_response()
+        }
         Err(response) => response,
     }
 }
@@ -111,23 +151,19 @@ pub(super) async fn act(
 /// `POST /api/v1/connections/{id}/done`: the user says that the bank's pop-up is dealt with.
 pub(super) async fn done(
     State(shared): State<Shared>,
-    headers: HeaderMap,
+    Extension(actor): Extension<Actor>,
     Path(connection): Path<String>,
 ) -> Response {
-    if !same_origin(&headers) {
-        return problem(StatusCode::FORBIDDEN, "This came from another site and was not done.");
-    }
     if !basiq::is_id(&connection) {
         return problem(StatusCode::BAD_REQUEST, "This is not a connection's id.");
     }
-    match take(&shared, &headers, &Command::Done { connection }).await {
+    match take(&shared, &actor, &Command::Done { connection }).await {
         Ok(()) => StatusCode::ACCEPTED.into_response(),
         Err(response) => response,
     }
 }
 
-async fn take(shared: &Shared, headers: &HeaderMap, command: &Command) -> Result<(), Response> {
-    let actor = actor(headers);
+async fn take(shared: &Shared, actor: &Actor, command: &Command) -> Result<(), Response> {
     if let Err(error) = shared.state.commands.ask(command, shared.state.clock.now()).await {
         tracing::error!(%error, "a command cannot be taken down");
         return Err(problem(
@@ -135,82 +171,31 @@ async fn take(shared: &Shared, headers: &HeaderMap, command: &Command) -> Result
             "The store cannot be written just now; try again.",
         ));
     }
-    tracing::info!(actor, ?command, "taken down from the page");
+    shared.overview.forget().await;
+    tracing::info!(actor = actor.name, ?command, "taken down from the page");
     Ok(())
-}
-
-/// Browsers say where a request comes from; a page of another site can make them send one, but not lie
-/// about it. A program that is no browser says nothing and has no cookies or logins to abuse.
-fn same_origin(headers: &HeaderMap) -> bool {
-    let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    if let Some(site) = headers.get("sec-fetch-site") {
-        return site == "same-origin";
-    }
-    match text(header::ORIGIN) {
-        None => true,
-        Some(origin) => {
-            let host = origin.split_once("://").map(|(_, host)| host);
-            host.is_some() && host == text(header::HOST)
-        }
-    }
-}
-
-/// Who acts: the user of the web configuration, which has checked the password already.
-pub(super) fn actor(headers: &HeaderMap) -> String {
-    let basic = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok()?.strip_prefix("Basic "))
-        .and_then(|encoded| String::from_utf8(STANDARD.decode(encoded).ok()?).ok())
-        .and_then(|login| Some(login.split_once(':')?.0.to_owned()));
-    match basic {
-        Some(user) => user.chars().filter(|c| !c.is_control()).take(64).collect(),
-        None => "without a login".to_owned(),
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
-
     use super::*;
-
-    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect()
-    }
-
-    #[test]
-    fn only_the_page_itself_and_programs_may_act() {
-        for (pairs, expected) in [
-            (vec![], true),
-            (vec![("sec-fetch-site", "same-origin")], true),
-            (vec![("sec-fetch-site", "cross-site")], false),
-            (vec![("sec-fetch-site", "same-site")], false),
-            (vec![("sec-fetch-site", "none")], false),
-            (vec![("origin", "http://a.test:9766"), ("host", "a.test:9766")], true),
-            (vec![("origin", "http://b.test"), ("host", "a.test:9766")], false),
-            (vec![("origin", "null"), ("host", "a.test")], false),
-            (vec![("origin", "null")], false),
-            (vec![("sec-fetch-site", "cross-site"), ("origin", "http://a.test"), ("host", "a.test")], false),
-        ] {
-            assert_eq!(same_origin(&headers(&pairs)), expected, "{pairs:?}");
-        }
-    }
-
-    #[test]
-    fn the_actor_is_the_login_without_its_password() {
-        // ann:secret
-        assert_eq!(actor(&headers(&[("authorization", "Basic YW5uOnNlY3JldA==")])), "ann");
-        for header in ["Bearer x", "Basic !", "Basic YW5u"] {
-            assert_eq!(actor(&headers(&[("authorization", header)])), "without a login");
-        }
-    }
 
     #[test]
     fn a_button_leads_back_to_a_page_of_ours_only() {
-        let back = |path: &str| Pressed { back: path.to_owned(), ..Pressed::default() }.back().to_owned();
-        assert_eq!(back("/incidents/INC-1"), "/incidents/INC-1");
-        for path in ["//evil.test", "https://evil.test", "/incidents/\r\nx: y", "/-/reload", ""] {
-            assert_eq!(back(path), "/incidents");
+        let back = |path: &str| Pressed { back: path.to_owned(), ..Pressed::default() }.back();
+        assert_eq!(back("/incidents/INC-1"), "/incidents/INC-1?did=");
+        assert_eq!(back("/effects?state=dead"), "/effects?state=dead&did=");
+        for path in
+            ["//evil.test", "https://evil.test", "/incidents/\r\nx: y", "/-/reload", "", "/incidentsx"]
+        {
+            assert_eq!(back(path), "/incidents?did=");
         }
+    }
+
+    #[test]
+    fn a_pause_of_an_action_that_is_none_does_not_pause_everything() {
+        let pressed =
+            Pressed { what: "pause".to_owned(), action: "notify-everybody".to_owned(), ..Pressed::default() };
+        assert!(pressed.command().is_none());
     }
 }

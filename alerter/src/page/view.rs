@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::words::{self, Time};
 use crate::{
     incidents::{Class, Incident, MessageState, Status, TicketState},
-    store::{Counts, Effect, EffectState, Payload, TimelineEntry},
+    store::{Effect, EffectState, Payload, TimelineEntry},
 };
 
 /// A word in a colour.
@@ -24,6 +24,8 @@ fn chip((tone, text): (&'static str, &str)) -> Chip {
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Row {
     pub reference: String,
+    pub next_step: &'static str,
+    pub ended: bool,
     pub institution: String,
     pub institution_name: String,
     pub scenario: String,
@@ -39,6 +41,8 @@ impl Row {
     pub(super) fn new(incident: &Incident, now: Timestamp) -> Self {
         Self {
             reference: incident.reference.clone(),
+            next_step: words::next_step(incident),
+            ended: !incident.is_open(),
             institution: incident.institution.clone(),
             institution_name: incident.institution_name.clone(),
             scenario: incident.scenario.clone(),
@@ -92,6 +96,7 @@ pub(super) struct Fact {
 /// One incident in full.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Whole {
+    pub said: Option<&'static str>,
     pub row: Row,
     pub next_step: &'static str,
     pub facts: Vec<Fact>,
@@ -110,7 +115,10 @@ pub(super) struct Whole {
 pub(super) struct Line {
     pub at: Time,
     pub what: String,
+    pub tone: &'static str,
     pub text: String,
+    /// The message that it speaks of, which can be shown.
+    pub effect: Option<String>,
 }
 
 impl Whole {
@@ -119,13 +127,22 @@ impl Whole {
         timeline: &[TimelineEntry],
         effects: &[Effect],
         now: Timestamp,
+        said: Option<&'static str>,
     ) -> Self {
+        let messages: Vec<&str> = effects
+            .iter()
+            .filter(|effect| matches!(effect.payload, Payload::Message(_)))
+            .map(|effect| effect.key.as_str())
+            .collect();
         let line = |entry: &TimelineEntry| Line {
             at: Time::new(entry.at, now),
-            what: entry.what.clone(),
+            what: words::event(&entry.what).to_owned(),
+            tone: words::event_tone(&entry.what),
             text: entry.text.clone(),
+            effect: entry.effect.clone().filter(|key| messages.contains(&key.as_str())),
         };
         Self {
+            said,
             row: Row::new(incident, now),
             next_step: words::next_step(incident),
             facts: facts(incident, now),
@@ -197,6 +214,10 @@ pub(super) struct Out {
     pub incidents: Vec<String>,
     /// It is a message that can be shown.
     pub message: bool,
+    /// It can be tried now.
+    pub retry: bool,
+    /// It can be withdrawn.
+    pub cancel: bool,
     /// The text of a ticket, comment or notice.
     pub text: Option<String>,
 }
@@ -226,35 +247,17 @@ impl Out {
             next: waits.then(|| Time::new(effect.next_attempt, now)),
             incidents: effect.incidents.clone(),
             message: matches!(effect.payload, Payload::Message(_)),
+            retry: waits
+                || matches!(
+                    effect.state,
+                    EffectState::Held
+                        | EffectState::Dead
+                        | EffectState::Expired
+                        | EffectState::Unreachable
+                        | EffectState::Cancelled
+                ),
+            cancel: waits || effect.state == EffectState::Held,
             text,
-        }
-    }
-}
-
-/// The numbers above a list.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct Overview {
-    pub open: u64,
-    pub baseline: u64,
-    pub held: u64,
-    pub dead: u64,
-    pub scenarios: Vec<(String, String, u64)>,
-}
-
-impl Overview {
-    pub(super) fn new(counts: &Counts) -> Self {
-        let of =
-            |state: EffectState| counts.effects.iter().filter(|row| row.1 == state).map(|row| row.2).sum();
-        Self {
-            open: counts.open.iter().map(|(_, count)| count).sum(),
-            baseline: counts.baseline,
-            held: of(EffectState::Held),
-            dead: of(EffectState::Dead),
-            scenarios: counts
-                .open
-                .iter()
-                .map(|(scenario, count)| (scenario.clone(), words::scenario(scenario).to_owned(), *count))
-                .collect(),
         }
     }
 }

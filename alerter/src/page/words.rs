@@ -72,6 +72,17 @@ pub(super) fn next_step(incident: &Incident) -> &'static str {
     }
 }
 
+/// The same for programs.
+pub(super) fn waits_for(incident: &Incident) -> &'static str {
+    match incident.class {
+        Class::Credentials | Class::Locked | Class::Mfa | Class::BankAction | Class::Consent => "user",
+        Class::Service if incident.queued => "basiq",
+        Class::Service if incident.outage.since.is_some() => "bank",
+        Class::Service => "automatic",
+        Class::Unsupported | Class::Unknown | Class::Stale => "support",
+    }
+}
+
 pub(super) fn cause(cause: Cause) -> &'static str {
     match cause {
         Cause::Connection => "this connection",
@@ -100,6 +111,28 @@ pub(super) fn phase(phase: Phase) -> &'static str {
         Phase::Ticket => "Ticket",
         Phase::Comment => "Comment on the ticket",
         Phase::Notice => "Notice to operators",
+    }
+}
+
+/// What happened, in a word or two.
+pub(super) fn event(what: &str) -> &str {
+    match what {
+        "dry-run" => "in dry run",
+        "wont-fix" => "won't fix",
+        other => other,
+    }
+}
+
+/// The tone of a line of a story.
+pub(super) fn event_tone(what: &str) -> &'static str {
+    match EffectState::parse(what) {
+        Some(state) => tone(state),
+        None => match what {
+            "ended" | "recovered" | "released" | "told" => "good",
+            "opened" | "reopened" | "failed" | "changed" => "bad",
+            "held" | "deferred" | "withheld" | "muted" | "baseline" | "discarded" => "warn",
+            _ => "plain",
+        },
     }
 }
 

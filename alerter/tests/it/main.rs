@@ -14,6 +14,7 @@ mod engine;
 mod exim;
 mod killed;
 mod kills;
+mod message_pictures;
 mod messages;
 mod month;
 mod page;

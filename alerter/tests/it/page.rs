@@ -4,18 +4,20 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use axum::{Router, body::Body};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use basiq_alerter::{
-    channels::message::Renderer,
+    channels::{Contact, Contacts, DeliveryError, message::Renderer},
     config::Actions,
     demand::{Action, StateRow},
+    evidence::{Connector, Snapshot},
     incidents::{
         Attempt, Cause, Class, Incident, Message, MessageState, Outage, Status, TicketLink, TicketState,
     },
-    page::{Commands, PageState, router},
-    plan::{Command, Pause},
+    page::{Access, Commands, PageConfig, PageState, router},
+    plan::{Command, Hold, Pause},
     store::{
-        Counts, Effect, EffectFilter, EffectState, IncidentFilter, IncidentRow, Payload, Phase, Read,
-        StoreError, TimelineEntry,
+        Browse, Counts, Effect, EffectFilter, EffectState, Group, IncidentFilter, IncidentRow, Payload,
+        Phase, Read, Search, StoreError, TimelineEntry,
     },
 };
 use daemon::{Clock, Timestamp};
@@ -83,6 +85,71 @@ impl Read for Memory {
 
     async fn born(&self) -> Result<Timestamp, StoreError> {
         Ok(time("2026-11-20T00:00:00Z"))
+    }
+}
+
+#[async_trait]
+impl Browse for Memory {
+    async fn search(&self, search: &Search) -> Result<Vec<IncidentRow>, StoreError> {
+        let everything = IncidentFilter { limit: 1000, offset: 0, ..search.filter.clone() };
+        let mut rows = self.incidents(&everything).await?;
+        rows.retain(|incident| {
+            let ticket = incident.ticket.as_ref().and_then(|link| link.remote.clone());
+            (search.ticket.is_none() || search.ticket == ticket)
+                && search.failing_from.is_none_or(|from| incident.failing_since >= from)
+                && search.failing_until.is_none_or(|until| incident.failing_since < until)
+        });
+        let page = rows.into_iter().skip(search.filter.offset as usize);
+        Ok(page.take(search.filter.limit as usize).collect())
+    }
+
+    async fn groups(&self, _now: Timestamp) -> Result<Vec<Group>, StoreError> {
+        Ok(vec![Group {
+            institution: "AU00000".to_owned(),
+            scenario: "service-unavailable".to_owned(),
+            open: 3,
+            baseline: 1,
+            ages: [0, 3, 0, 0],
+        }])
+    }
+
+    async fn kept(&self, kind: &str) -> Result<Vec<(String, String)>, StoreError> {
+        let hold = Hold {
+            number: 7,
+            since: time("2026-11-22T03:00:00Z"),
+            reason: HOSTILE.to_owned(),
+            incidents: [REFERENCE.to_owned()].into(),
+        };
+        let pause = Pause { rule: Some(HOSTILE.to_owned()), ..Pause::default() };
+        let body = match kind {
+            "hold" => serde_json::to_string(&hold).unwrap(),
+            _ => serde_json::to_string(&pause).unwrap(),
+        };
+        Ok(vec![("1".to_owned(), body), ("2".to_owned(), "of a later version".to_owned())])
+    }
+}
+
+/// Knows one user of the partner's.
+struct Partner;
+
+#[async_trait]
+impl Contacts for Partner {
+    async fn resolve(&self, _user: &str) -> Result<Option<Contact>, DeliveryError> {
+        panic!("the page resolves nobody")
+    }
+
+    async fn user_of(&self, external_id: &str) -> Result<Option<String>, DeliveryError> {
+        Ok((external_id == "customer-77").then(|| "u-1".to_owned()))
+    }
+}
+
+/// What Basiq says of one bank.
+fn snapshot() -> Snapshot {
+    let connector = Connector { status: "major-outage".into(), name: "Hooli Bank".into() };
+    Snapshot {
+        as_of: Some(time("2026-11-22T03:59:30Z")),
+        connectors: [(("AU00000".into(), "web".into()), connector)].into(),
+        ..Snapshot::default()
     }
 }
 
@@ -192,6 +259,12 @@ fn app() -> Router {
 }
 
 fn with_commands(commands: Arc<dyn Commands>) -> Router {
+    guarded(commands, "{}")
+}
+
+/// A page with this section `page` of the configuration.
+fn guarded(commands: Arc<dyn Commands>, section: &str) -> Router {
+    let config: PageConfig = daemon::config::decode("alerter.yml", section).unwrap();
     let entry = |what: &str, text: &str| TimelineEntry {
         incident: REFERENCE.to_owned(),
         at: time("2026-11-22T02:20:00Z"),
@@ -242,6 +315,9 @@ fn with_commands(commands: Arc<dyn Commands>) -> Router {
     };
     router(PageState {
         store: Arc::new(store),
+        contacts: Arc::new(Partner),
+        evidence: tokio::sync::watch::channel(Arc::new(snapshot())).1,
+        access: Access::new(config).unwrap(),
         commands,
         renderer: Arc::new(Renderer::new(sender(), None).unwrap()),
         clock: Clock::manual(time("2026-11-22T04:00:00Z")).0,
@@ -273,6 +349,21 @@ async fn every_page_renders_without_anything_that_acts() {
         ("/incidents?q=nobody", "Nothing is known"),
         ("/incidents?q=%3Cscript%3E", "Nothing is known"),
         ("/incidents?page=4294967295", "Nothing here"),
+        ("/incidents?q=RT-42", "Found by ticket."),
+        ("/incidents?q=%23RT-42", "Found by ticket."),
+        ("/incidents?q=customer-77", "Found by external id."),
+        ("/incidents?q=hooli%20bank", "Found by bank."),
+        ("/incidents?q=hooli", "Found by bank."),
+        ("/incidents?age=day", "Hooli 1"),
+        ("/incidents?age=hour", "Nothing here"),
+        ("/incidents?bank=AU00000", "At Hooli Bank only"),
+        ("/incidents?bank=%22%3E%3Cscript%3E", "Nothing here"),
+        ("/incidents?did=release", "Released: what still holds goes out now."),
+        ("/banks", "web: major outage"),
+        ("/banks", "30 s ago"),
+        ("/steering", "Hold 7: 1 message to users"),
+        ("/steering", "Everything of rule &lt;script&gt;"),
+        ("/steering?did=%3Cscript%3E", "Baseline"),
         ("/incidents/INC-7K3QM-2X94T", "It fails with service-unavailable."),
         ("/incidents/INC-7K3QM-2X94T", "a job is running 1"),
         ("/incidents/INC-7K3QM-2X94T", "RT-42"),
@@ -291,7 +382,7 @@ async fn every_page_renders_without_anything_that_acts() {
         assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
         assert_eq!(headers["x-content-type-options"], "nosniff");
         assert_eq!(headers["cache-control"], "no-store");
-        assert_eq!(headers["referrer-policy"], "no-referrer");
+        assert_eq!(headers["referrer-policy"], "same-origin");
     }
 }
 
@@ -332,56 +423,128 @@ async fn the_partners_application_gets_the_same_answer_as_json() {
     assert_eq!(answer["connections"][0]["connection_id"], "c-1");
     assert_eq!(answer["connections"][0]["next_step"], "Basiq, which tries every two hours");
     assert_eq!(answer["connections"][0]["told"], true);
+    assert_eq!(answer["connections"][0]["told_at"], "2026-11-22T02:00:00Z");
+    assert_eq!(answer["connections"][0]["waits_for"], "basiq");
+    assert_eq!(answer["connections"][0]["can_be_done"], false);
+    assert_eq!(answer["connections"][0]["refreshes"], 1);
     let (status, _, body) = get("/api/v1/users/nobody/status").await;
     assert_eq!((status.as_u16(), body.as_str()), (200, r#"{"user_id":"nobody","connections":[]}"#));
 }
 
-#[tokio::test]
-async fn buttons_are_taken_down_and_other_sites_press_none() {
+/// Presses a button of the page with these settings, as this login, from this site; gives the status, where it
+/// leads, and what was taken down.
+async fn press(
+    section: &str,
+    login: Option<&str>,
+    site: &str,
+    path: &str,
+    form: &str,
+) -> (u16, String, Vec<Command>) {
     let desk = Arc::new(Desk::default());
-    let press = async |path: &str, form: &str, site: &str| {
-        let request = http::Request::post(path)
-            .header("content-type", "application/x-www-form-urlencoded")
-            .header("sec-fetch-site", site)
-            .body(Body::from(form.to_owned()))
-            .unwrap();
-        with_commands(desk.clone()).oneshot(request).await.unwrap()
-    };
-    let response = press("/actions", "what=done&connection=c-1&back=/incidents/INC-1", "same-origin").await;
-    assert_eq!(
-        (response.status().as_u16(), &response.headers()["location"]),
-        (303, &"/incidents/INC-1".parse().unwrap())
-    );
-    for form in
-        ["what=release&hold=7", "what=discard&hold=8", "what=release-baseline&institution=AU00000&number=5"]
-    {
-        assert_eq!(press("/actions", form, "same-origin").await.status(), 303, "{form}");
+    let mut request = http::Request::post(path)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .header("sec-fetch-site", site);
+    if let Some(login) = login {
+        request = request.header("authorization", format!("Basic {}", STANDARD.encode(login)));
     }
-    press("/actions", "what=pause&action=notify-user&user=u-1", "same-origin").await;
-    press("/actions", "what=wont-fix&incident=INC-1", "same-origin").await;
-    assert_eq!(press("/api/v1/connections/c-2/done", "", "same-origin").await.status(), 202);
-    assert_eq!(press("/actions", "what=done&connection=c-1", "cross-site").await.status(), 403);
-    assert_eq!(press("/api/v1/connections/c-2/done", "", "cross-site").await.status(), 403);
-    for form in ["what=nothing", "what=done", "what=release", "what=wont-fix"] {
-        assert_eq!(press("/actions", form, "same-origin").await.status(), 400, "{form}");
-    }
-    assert_eq!(press("/api/v1/connections/c%202/done", "", "same-origin").await.status(), 400);
-    let pause = Pause { action: Some(Action::NotifyUser), user: Some("u-1".to_owned()), ..Pause::default() };
+    let request = request.body(Body::from(form.to_owned())).unwrap();
+    let response = guarded(desk.clone(), section).oneshot(request).await.unwrap();
+    let leads = response.headers().get("location").map(|to| to.to_str().unwrap().to_owned());
     let taken = desk.0.lock().unwrap().clone();
-    assert_eq!(
-        taken,
-        [
-            Command::Done { connection: "c-1".to_owned() },
-            Command::Release { hold: 7 },
-            Command::Discard { hold: 8 },
+    (response.status().as_u16(), leads.unwrap_or_default(), taken)
+}
+
+#[tokio::test]
+async fn every_button_is_taken_down_and_leads_back() {
+    let pause = Pause { action: Some(Action::NotifyUser), user: Some("u-1".to_owned()), ..Pause::default() };
+    for (form, command) in [
+        ("what=done&connection=c-1", Command::Done { connection: "c-1".to_owned() }),
+        ("what=release&hold=7", Command::Release { hold: 7 }),
+        ("what=discard&hold=8", Command::Discard { hold: 8 }),
+        ("what=retry&effect=e%2Fmessage%201", Command::Retry { effect: "e/message 1".to_owned() }),
+        ("what=cancel&effect=e%2Frefresh", Command::Cancel { effect: "e/refresh".to_owned() }),
+        (
+            "what=release-baseline&institution=AU00000&scenario=&number=5",
             Command::ReleaseBaseline {
                 institution: Some("AU00000".to_owned()),
                 scenario: None,
-                number: Some(5)
+                number: Some(5),
             },
-            Command::Pause(pause),
+        ),
+        (
+            "what=release-baseline",
+            Command::ReleaseBaseline { institution: None, scenario: None, number: Some(1) },
+        ),
+        ("what=pause&action=notify-user&user=u-1&rule=&institution=", Command::Pause(pause.clone())),
+        ("what=resume&action=notify-user&user=u-1", Command::Resume(pause)),
+        (
+            "what=ticket-closed&incident=INC-1",
+            Command::TicketClosed { incident: "INC-1".to_owned(), wont_fix: false },
+        ),
+        (
+            "what=wont-fix&incident=INC-1",
             Command::TicketClosed { incident: "INC-1".to_owned(), wont_fix: true },
-            Command::Done { connection: "c-2".to_owned() },
-        ]
-    );
+        ),
+    ] {
+        let what = form.split(['=', '&']).nth(1).unwrap();
+        let form = format!("{form}&back=/incidents/INC-1");
+        let (status, leads, taken) = press("{}", None, "same-origin", "/actions", &form).await;
+        assert_eq!((status, leads), (303, format!("/incidents/INC-1?did={what}")), "{form}");
+        assert_eq!(taken, [command], "{form}");
+    }
+    for form in [
+        "what=nothing",
+        "what=done",
+        "what=release",
+        "what=release&hold=x",
+        "what=wont-fix",
+        "what=retry",
+        "what=pause&action=everything",
+        "what=release-baseline&number=100000",
+    ] {
+        let (status, _, taken) = press("{}", None, "same-origin", "/actions", form).await;
+        assert_eq!((status, taken), (400, Vec::new()), "{form}");
+    }
+}
+
+#[tokio::test]
+async fn other_sites_viewers_and_applications_press_no_button() {
+    let roles = "operators: [ann]\napplications: [app]\n";
+    let done = Command::Done { connection: "c-1".to_owned() };
+    let (form, api) = ("what=done&connection=c-1", "/api/v1/connections/c-1/done");
+    for (section, login, site, path, expected) in [
+        ("{}", None, "cross-site", "/actions", 403),
+        ("{}", None, "same-site", "/actions", 403),
+        ("{}", None, "cross-site", api, 403),
+        (roles, None, "same-origin", "/actions", 403),
+        (roles, Some("bob:x"), "same-origin", "/actions", 403),
+        (roles, Some("bob:x"), "same-origin", api, 403),
+        (roles, Some("app:x"), "same-origin", "/actions", 403),
+        (roles, Some("app:x"), "same-origin", api, 202),
+        (roles, Some("ann:x"), "same-origin", "/actions", 303),
+        ("{}", None, "same-origin", api, 202),
+        ("{}", None, "same-origin", "/api/v1/connections/c%202/done", 400),
+    ] {
+        let (status, _, taken) = press(section, login, site, path, form).await;
+        assert_eq!(status, expected, "{section} {login:?} {site} {path}");
+        assert_eq!(taken, if expected < 400 { vec![done.clone()] } else { Vec::new() }, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_viewer_looks_and_an_application_sees_only_its_interface() {
+    let roles = "operators: [ann]\napplications: [app]\n";
+    for (login, path, expected) in [
+        ("bob:x", "/incidents", 200),
+        ("bob:x", "/steering", 200),
+        ("app:x", "/incidents", 403),
+        ("app:x", "/message?key=e%2Fmessage%201", 403),
+        ("app:x", "/api/v1/users/u-1/status", 200),
+    ] {
+        let request =
+            http::Request::get(path).header("authorization", format!("Basic {}", STANDARD.encode(login)));
+        let app = guarded(Arc::new(Desk::default()), roles);
+        let response = app.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.status().as_u16(), expected, "{login} {path}");
+    }
 }

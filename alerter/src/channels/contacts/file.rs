@@ -101,9 +101,9 @@ fn at(line: impl fmt::Display, column: impl fmt::Display) -> String {
     )
 }
 
-#[async_trait]
-impl Contacts for File {
-    async fn resolve(&self, user: &str) -> Result<Option<Contact>, DeliveryError> {
+impl File {
+    /// The users as the file lists them now.
+    async fn users(&self) -> Result<Arc<HashMap<String, Contact>>, DeliveryError> {
         let mut known = self.known.lock().await;
         let (path, old) = (self.path.clone(), known.stamp);
         let fresh = tokio::task::spawn_blocking(move || match fs::metadata(&path) {
@@ -118,7 +118,21 @@ impl Contacts for File {
             // Whoever left the file half-written must not make people unreachable.
             Err(why) => return Err(DeliveryError::Channel { why: format!("the contacts file {why}") }),
         }
-        Ok(known.users.get(user).cloned())
+        Ok(known.users.clone())
+    }
+}
+
+#[async_trait]
+impl Contacts for File {
+    async fn resolve(&self, user: &str) -> Result<Option<Contact>, DeliveryError> {
+        Ok(self.users().await?.get(user).cloned())
+    }
+
+    async fn user_of(&self, external_id: &str) -> Result<Option<String>, DeliveryError> {
+        let users = self.users().await?;
+        let mut known = users.iter();
+        let found = known.find(|(_, contact)| contact.external_id.as_deref() == Some(external_id));
+        Ok(found.map(|(user, _)| user.clone()))
     }
 }
 
@@ -140,6 +154,8 @@ mod tests {
         assert_eq!(ann.address.unwrap().expose(), "a@example.test");
         assert_eq!(source.resolve("u2").await.unwrap().unwrap().external_id.as_deref(), Some("x2"));
         assert!(source.resolve("u3").await.unwrap().is_none());
+        assert_eq!(source.user_of("x2").await.unwrap().as_deref(), Some("u2"));
+        assert_eq!(source.user_of("x3").await.unwrap(), None);
 
         fs::write(&path, "- {user_id: u3, address: c@example.test, unknown: secret@example.test}\n").unwrap();
         let error = source.resolve("u3").await.unwrap_err().to_string();

@@ -1,6 +1,7 @@
 //! Real servers for tests: found, started on loopback and stopped, or their absence said loudly.
 
 mod alertmanager;
+mod browser;
 mod exim;
 mod prometheus;
 
@@ -13,6 +14,7 @@ use std::{
 use anyhow::{Result, bail};
 
 pub use alertmanager::Alertmanager;
+pub use browser::{Browser, pictures};
 pub use exim::{Exim, PASSWORD, USERNAME};
 pub use prometheus::Prometheus;
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test whose stage cannot be set ends here")]
 
+mod browser;
 mod dashboards;
 mod real_parts;
 mod refusals;
