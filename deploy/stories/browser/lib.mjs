@@ -26,11 +26,11 @@ export async function withBrowser(work) {
 }
 
 // Says what axe finds on a page. A mail is shown within another page, whose landmarks and headings it need not repeat:
-// of it only what WCAG asks for is owed.
+// of it only what WCAG asks for is owed, but for the title, which is the mail's subject.
 export async function barriers(page, name, isMail = false) {
   await page.evaluate(axe);
   const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
-  const options = isMail ? { runOnly: { type: 'tag', values: tags } } : {};
+  const options = isMail ? { runOnly: { type: 'tag', values: tags }, rules: { 'document-title': { enabled: false } } } : {};
   const found = await page.evaluate((options) => axe.run(options), options);
   for (const violation of found.violations) {
     const places = violation.nodes.slice(0, 3).map((node) => node.target.join(' ')).join(' | ');

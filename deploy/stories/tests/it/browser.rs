@@ -30,8 +30,8 @@ async fn support_staff_answer_and_steer_in_a_real_browser() {
     let flags = places.sandbox(house.anchor).unwrap();
     let sandbox = house.start("basiq-sandbox", addresses.sandbox, &flags).await.unwrap();
     let truth = Truth::read(&house, addresses.sandbox).await.unwrap();
-    let flags = config(places.exporter(addresses, &truth).unwrap());
-    let exporter = house.start("basiq-exporter", addresses.exporter, &flags).await.unwrap();
+    let watching = config(places.exporter(addresses, &truth).unwrap());
+    let exporter = house.start("basiq-exporter", addresses.exporter, &watching).await.unwrap();
     // Every message to a user waits for a person, and for long enough after the exporter is gone.
     let path = places.alerter(addresses).unwrap();
     let text = std::fs::read_to_string(&path).unwrap() + "limits: {hold_all: 0}\n";
@@ -56,21 +56,22 @@ async fn support_staff_answer_and_steer_in_a_real_browser() {
     });
     released.await.expect("a message went out once its hold was released");
 
-    step("answer", String::new()).await;
-    step("look", pictures("page").unwrap().display().to_string()).await;
-
     // Without evidence what is released waits, so that it can be withdrawn.
     exporter.kill().await.unwrap();
     tokio::time::sleep(Duration::from_secs_f64(360.0 / SPEED)).await;
     step("release", String::new()).await;
     step("steer", String::new()).await;
 
+    let exporter = house.start("basiq-exporter", addresses.exporter, &watching).await.unwrap();
+    step("answer", String::new()).await;
+    step("look", pictures("page").unwrap().display().to_string()).await;
+
     let log = std::fs::read_to_string(&alerter.log).unwrap();
     for owed in ["viewed on the page", "searched on the page", "taken down from the page"] {
         assert!(log.contains(owed), "the log does not say: {owed}");
     }
     assert!(!log.contains("@people.example"), "the log holds an address");
-    for process in [alerter, sandbox] {
+    for process in [alerter, exporter, sandbox] {
         assert!(process.stop().await.unwrap().success());
     }
 }
