@@ -93,6 +93,18 @@ impl Planner {
                 let before = incident.clone();
                 if incident.is_open() && *at >= incident.failing_since {
                     self.end(&mut incident, reason, *at, now, changes);
+                } else if ended_before(&incident, *at) {
+                    // It failed and ended again while nobody looked: health is counted from the newer end.
+                    changes.tell(&incident.reference, now, "ended", format!("{reason} at {at}, once more"));
+                    incident.status = Status::Ended { reason: reason.to_string(), at: *at };
+                    let effects = &self.effects;
+                    let waits = |message: &mut crate::incidents::Message| {
+                        message.closing.take_if(|closing| effects.contains_key(closing))
+                    };
+                    let closings: Vec<String> = incident.messages.iter_mut().filter_map(waits).collect();
+                    for closing in closings {
+                        self.withdraw(&closing, &incident.reference, "it has ended anew", now, changes);
+                    }
                 }
                 self.put_back(before, incident, now, changes);
             }
@@ -417,8 +429,13 @@ fn says_nothing_new(incident: &Incident, facts: &Facts) -> bool {
                 && *facts.user == *incident.user
         }
         State::Stale { since } => incident.is_open() && *since == incident.failing_since,
-        State::Ended { .. } => !incident.is_open(),
+        State::Ended { at, .. } => !incident.is_open() && !ended_before(incident, *at),
     }
+}
+
+/// Whether the incident has ended, before this time.
+fn ended_before(incident: &Incident, time: Timestamp) -> bool {
+    matches!(&incident.status, Status::Ended { at, .. } if *at < time)
 }
 
 fn bank_changed(old: &Snapshot, new: &Snapshot, facts: &Facts) -> bool {

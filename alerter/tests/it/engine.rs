@@ -213,7 +213,8 @@ async fn start(place: &Place, clock: &Clock, hands: &Arc<Remembers>) -> Process 
         settings: Settings {
             salt: daemon::Secret::new("salt"),
             environment: "test".into(),
-            limits: Limits::default(),
+            // Many fail in the first evaluation that the rules ever have.
+            limits: Limits { hold_new_rule: Some(1000), ..Limits::default() },
             actions,
             routes: Routes {
                 user: Some("mail".into()),

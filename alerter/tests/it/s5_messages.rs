@@ -353,3 +353,22 @@ fn what_fails_otherwise_leaves_its_hold() {
     assert_eq!(templates(&world, "a"), ["locked"]);
     assert!(templates(&world, "b").is_empty());
 }
+
+/// "after 30 minutes of health": counted from the newest end, also where nobody saw the failure before it.
+#[test]
+fn health_is_counted_from_the_newest_end() {
+    let mut world = World::new();
+    world.fails("a", "invalid-credentials");
+    world.pass(hours(1));
+    world.recovers("a");
+    world.pass(minutes(5));
+    // Fails and recovers between two looks.
+    world.now += minutes(20);
+    world.fails("a", "invalid-credentials");
+    world.recovers("a");
+    let ended = world.now;
+    world.pass(hours(2));
+    let closings = world.of(Phase::Closing);
+    assert_eq!(closings.len(), 1);
+    assert!(closings[0].at.duration_since(ended) >= minutes(30));
+}

@@ -140,6 +140,7 @@ const SENTENCES: &[(u32, &str, &[&str])] = &[
         &[
             "a_closing_is_owed_to_those_who_were_told_after_half_an_hour_of_health",
             "nobody_is_told_the_end_of_what_nobody_was_told",
+            "health_is_counted_from_the_newest_end",
         ],
     ),
     (
