@@ -207,9 +207,9 @@ mod tests {
         })?;
         let histogram = metric.get_histogram();
         Some(match family.get_field_type() {
-            prometheus::proto::MetricType::COUNTER => metric.get_counter().value(),
+            prometheus::proto::MetricType::COUNTER => metric.get_counter().get_value(),
             prometheus::proto::MetricType::HISTOGRAM => histogram.get_sample_sum(),
-            _ => metric.get_gauge().value(),
+            _ => metric.get_gauge().get_value(),
         })
     }
 

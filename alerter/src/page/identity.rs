@@ -11,12 +11,13 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use daemon::Fatal;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Shared, problem};
 
 /// The section `page` of the configuration.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PageConfig {
     /// Names that may press buttons; everybody else only looks. Where it is left out, everybody may who gets in.
@@ -28,7 +29,7 @@ pub struct PageConfig {
 }
 
 /// A proxy whose word is taken for who asks.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProxyConfig {
     /// Addresses that it connects from. From any other address the header means nothing.

@@ -126,7 +126,7 @@ pub(crate) fn generate(world: World, folder: &Path) {
     let batch = Batch::take(&mut ledger);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let (mut store, _) = Store::open(&folder.join("ledger.db"), Settings::default(), now).await.unwrap();
+        let (mut store, ..) = Store::open(&folder.join("ledger.db"), Settings::default(), now).await.unwrap();
         store.commit(&batch).await.unwrap();
         store.close().await;
     });

@@ -35,11 +35,11 @@ async fn deliveries_go_on_in_the_trace_of_their_demand() {
     let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
     let _traces = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
 
-    let folder = tempfile::tempdir().unwrap();
+    let place = Place::file();
     let (mut world, clock, hand) = begin();
     let hands = Arc::new(Remembers::default());
     hands.says(&[DeliveryError::Retry { after: Some(Duration::from_secs(600)), why: "busy".into() }]);
-    let process = start(folder.path(), &clock, &hands).await;
+    let process = start(&place, &clock, &hands).await;
     world.fails("a", "invalid-credentials");
     pass(&process, &mut world, &hand, 1).instrument(tracing::info_span!("demand")).await;
     // The opening settles, and is planned and refused once long after the demand.
@@ -47,7 +47,7 @@ async fn deliveries_go_on_in_the_trace_of_their_demand() {
     until("refused", async || process.count(EffectState::Deferred).await == 1).await;
     process.dies().await;
 
-    let process = start(folder.path(), &clock, &hands).await;
+    let process = start(&place, &clock, &hands).await;
     pass(&process, &mut world, &hand, 11).await;
     until("the opening", async || process.count(EffectState::Delivered).await == 1).await;
     process.ends().await;

@@ -60,6 +60,7 @@ pub(crate) fn effect(key: &str, incident: &str) -> Effect {
         created: at,
         changed: at,
         remote: None,
+        traceparent: None,
         payload: Payload::Message(message),
     }
 }
