@@ -17,11 +17,13 @@ use tokio::{
 
 use crate::{
     channels::{
-        Named, Parts, SettingsError,
+        Channel, Desk, Named, Operators, Parts, SettingsError,
         message::{Renderer, TEMPLATES},
+        operators::{self, Lasting},
         refresh::AtBasiq,
     },
     config::{BasiqConfig, Config, Routes},
+    digest,
     engine::{Ears, Engine, Parts as EngineParts},
     evidence::Snapshot,
     metrics::Metrics,
@@ -91,6 +93,14 @@ pub async fn run(config: Config, run: Run, context: Context) -> Result<(), Fatal
         slots: Resolver::slots(),
         domains: domains.clone(),
     };
+    let digest_channel = config.digest.channel.as_ref().and_then(|name| hands.operators.get(name)).cloned();
+    let (digest_store, digest_reports) = (store.clone(), report_sender.clone());
+    let (lasting_sender, lasting) = watch::channel(Lasting::default());
+    let repeated: Vec<_> = routes
+        .operators
+        .iter()
+        .filter_map(|name| Some((name.clone(), hands.operators.get(name)?.clone())))
+        .collect();
     let work = Work {
         store: store.clone(),
         evidence: evidence.clone(),
@@ -162,16 +172,39 @@ pub async fn run(config: Config, run: Run, context: Context) -> Result<(), Fatal
             salt: salt.clone(),
         },
         store,
-        clock,
+        clock: clock.clone(),
         outbox,
         nudges,
         resolver,
         pauses,
         metrics,
+        lasting: lasting_sender,
         ears: Ears { reports, evidence, signals, people },
     };
     // What listens and reports ends first; the engine then lets what is in hand end.
     let serving = web::serve(run.listener, router, run.web, stop.clone());
+    let digesting = digest::Task {
+        settings: config.digest.clone(),
+        utc_offset_hours: config.sender.utc_offset_hours,
+        environment: config.environment.clone(),
+        channel: digest_channel,
+        store: digest_store,
+        reports: digest_reports,
+        clock: clock.clone(),
+        stop: stop.clone(),
+    };
+    let digesting = tokio::spawn({
+        let (mut standing, stop) = (standing.clone(), stop.clone());
+        async move {
+            // Of several replicas the one that plans sends the digest.
+            tokio::select! {
+                () = stop.cancelled() => return,
+                leads = standing.wait_for(|standing| standing.leads) => if leads.is_err() { return },
+            }
+            digesting.run().await;
+        }
+    });
+    let repeating = tokio::spawn(operators::repeat(repeated, lasting, clock.clone(), stop.clone()));
     let planning = tokio::spawn({
         // An engine that ends, even by a fault of this program, takes the daemon with it: a page without anybody
         // who plans would look healthy.
@@ -192,6 +225,8 @@ pub async fn run(config: Config, run: Run, context: Context) -> Result<(), Fatal
     );
     stop.cancel();
     let planned = planning.await.map_err(Fatal::running)?;
+    digesting.await.map_err(Fatal::running)?;
+    repeating.await.map_err(Fatal::running)?;
     tidying.abort();
     sharing.cancel();
     let shared = match share {
@@ -301,7 +336,31 @@ struct Built {
     client: basiq::Client,
 }
 
-fn build(config: &Config, file: Option<&Path>, clock: &daemon::Clock, data: PathBuf) -> Result<Built, Fatal> {
+/// What channels, desks and operators' channels the configuration has.
+pub(crate) struct Plugins {
+    pub(crate) channels: Named<dyn Channel>,
+    pub(crate) desks: Named<dyn Desk>,
+    pub(crate) operators: Named<dyn Operators>,
+    pub(crate) renderer: Arc<Renderer>,
+}
+
+/// The folder beside the store.
+pub(crate) fn data(config: &Config, file: Option<&Path>) -> PathBuf {
+    let named = config.store.sqlite.as_ref().map(|sqlite| sqlite.path.clone());
+    let path = daemon::config::relative_to(file, &named.unwrap_or_else(|| "alerter.db".into()));
+    path.parent().map(Path::to_owned).unwrap_or_default()
+}
+
+/// Makes them.
+///
+/// # Errors
+/// A setting that cannot work.
+pub(crate) fn plugins(
+    config: &Config,
+    file: Option<&Path>,
+    clock: &daemon::Clock,
+    data: PathBuf,
+) -> Result<Plugins, Fatal> {
     let settings = |error: SettingsError| Fatal::settings(error);
     let templates = config.templates.as_ref().map(|path| daemon::config::relative_to(file, path));
     let renderer = Arc::new(Renderer::new(config.sender.clone(), templates.as_deref()).map_err(settings)?);
@@ -311,12 +370,24 @@ fn build(config: &Config, file: Option<&Path>, clock: &daemon::Clock, data: Path
         renderer: renderer.clone(),
         environment: config.environment.as_str().into(),
     };
-    let channels = config.channels.clone().build(&parts).map_err(settings)?;
+    let mut channels = config.channels.clone().build(&parts).map_err(settings)?;
+    channels.wrap(|channel| config.recipients.guard(&config.environment, channel)).map_err(settings)?;
     let desks = config.desks.clone().build(&parts).map_err(settings)?;
     let operators = config.operators.clone().build(&parts).map_err(settings)?;
+    Ok(Plugins { channels, desks, operators, renderer })
+}
+
+fn build(config: &Config, file: Option<&Path>, clock: &daemon::Clock, data: PathBuf) -> Result<Built, Fatal> {
+    let settings = |error: SettingsError| Fatal::settings(error);
+    let Plugins { channels, desks, operators, renderer } = plugins(config, file, clock, data)?;
+    if let Some(channel) = &config.digest.channel {
+        operators.require("digest.channel", channel).map_err(settings)?;
+    }
+    config.digest.check()?;
     let routes = Routes {
         user: Some(one("routes.user", "channels", config.routes.user.as_deref(), &channels)?),
         desk: Some(one("routes.desk", "desks", config.routes.desk.as_deref(), &desks)?),
+        desks: config.routes.desks.clone(),
         operators: match config.routes.operators.as_slice() {
             [] => operators.iter().map(|(name, _)| name.to_string()).collect(),
             named => {
@@ -327,6 +398,9 @@ fn build(config: &Config, file: Option<&Path>, clock: &daemon::Clock, data: Path
             }
         },
     };
+    for route in &routes.desks {
+        desks.require("routes.desks", &route.desk).map_err(settings)?;
+    }
     let client = basiq_client(&config.basiq, file, clock)?;
     let exporters: Vec<String> = config.exporters.iter().map(|exporter| exporter.url.clone()).collect();
     let at_basiq = Arc::new(

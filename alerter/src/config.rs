@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     channels::{
-        contacts::ContactSource, desks::Desks, message::Sender, operators::OperatorChannels,
-        refresh::RefreshSettings, users::UserChannels,
+        contacts::ContactSource, desks::Desks, guard::Recipients, message::Sender,
+        operators::OperatorChannels, refresh::RefreshSettings, users::UserChannels,
     },
     demand::Action,
+    digest::Digest,
     evidence::ExporterConfig,
     outbox::Pace,
     page::PageConfig,
@@ -44,6 +45,10 @@ pub struct Config {
     pub desks: Desks,
     /// Channels to operators.
     pub operators: OperatorChannels,
+    /// Whom messages may reach outside production.
+    pub recipients: Recipients,
+    /// A daily digest for support; none unless it names a channel.
+    pub digest: Digest,
     /// How users are reached.
     pub contacts: ContactSource,
     /// Who writes to customers.
@@ -73,6 +78,8 @@ impl Default for Config {
             channels: UserChannels::default(),
             desks: Desks::default(),
             operators: OperatorChannels::default(),
+            recipients: Recipients::default(),
+            digest: Digest::default(),
             contacts: ContactSource::default(),
             sender: Sender::default(),
             templates: None,
@@ -201,8 +208,40 @@ pub struct Routes {
     pub user: Option<String>,
     /// A name under `desks`.
     pub desk: Option<String>,
+    /// Tickets that go elsewhere: the first entry that fits a ticket names its desk.
+    pub desks: Vec<DeskRoute>,
     /// Names under `operators`; all of them where none is named.
     pub operators: Vec<String>,
+}
+
+impl Routes {
+    /// The desk for a ticket about that.
+    pub fn desk(&self, institution: &str, scenario: &str, severity: &str) -> String {
+        let fits = |route: &&DeskRoute| {
+            [(&route.institutions, institution), (&route.scenarios, scenario), (&route.severities, severity)]
+                .into_iter()
+                .all(|(wanted, is)| wanted.is_empty() || wanted.iter().any(|wanted| wanted == is))
+        };
+        let route = self.desks.iter().find(fits).map(|route| &route.desk).or(self.desk.as_ref());
+        route.cloned().unwrap_or_default()
+    }
+}
+
+/// Which tickets go to a desk: those that fit every list which is not empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeskRoute {
+    /// Basiq's institution ids.
+    #[serde(default)]
+    pub institutions: Vec<String>,
+    /// Scenarios.
+    #[serde(default)]
+    pub scenarios: Vec<String>,
+    /// Values of the label `severity` of the rules that ask for tickets.
+    #[serde(default)]
+    pub severities: Vec<String>,
+    /// A name under `desks`.
+    pub desk: String,
 }
 
 #[cfg(test)]

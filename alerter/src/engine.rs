@@ -11,12 +11,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Span, field::Empty};
 
 use crate::{
+    channels::operators::Lasting,
     demand::Report,
     evidence::Snapshot,
     metrics::Metrics,
     outbox::{Nudges, Outbox, Resolver, Signal, after_unknown},
     plan::{Changes, Command, Input, Outcome, Pause, Person, Planner, Said, Saved, Settings},
-    store::{Batch, Effect, EffectState, Store, StoreError},
+    store::{Batch, Effect, EffectState, Payload, Store, StoreError},
 };
 
 /// How often (real time) commands of the tools are looked for.
@@ -54,6 +55,7 @@ pub struct Engine {
     resolver: Resolver,
     pauses: watch::Sender<Arc<Vec<Pause>>>,
     metrics: Metrics,
+    lasting: watch::Sender<Lasting>,
     ears: Ears,
     /// What became of effects that a dead process was attempting.
     died: Vec<Outcome>,
@@ -77,6 +79,8 @@ pub struct Parts {
     pub pauses: watch::Sender<Arc<Vec<Pause>>>,
     /// What is counted.
     pub metrics: Metrics,
+    /// Where what is repeated reads the notices that last.
+    pub lasting: watch::Sender<Lasting>,
     /// Where the engine hears from.
     pub ears: Ears,
 }
@@ -88,6 +92,8 @@ struct Heard {
     committed: Vec<tokio::sync::oneshot::Sender<()>>,
     obeyed: Vec<i64>,
     heard: Vec<i64>,
+    /// Whether a source of demands spoke.
+    reported: bool,
 }
 
 impl Engine {
@@ -97,7 +103,8 @@ impl Engine {
     /// # Errors
     /// The store cannot be read or written, or holds what this version cannot read.
     pub async fn start(parts: Parts) -> Result<Self, StoreError> {
-        let Parts { settings, store, clock, mut outbox, nudges, resolver, pauses, metrics, ears } = parts;
+        let Parts { settings, store, clock, mut outbox, nudges, resolver, pauses, metrics, lasting, ears } =
+            parts;
         let now = clock.now();
         let saved: Saved = store.load(now).await?;
         let (interrupted, waiting): (Vec<Effect>, Vec<Effect>) = saved
@@ -116,11 +123,12 @@ impl Engine {
             Planner::load(settings, saved).map_err(|why| StoreError::Unreadable { table: "planner", why })?;
         pauses.send_replace(Arc::new(planner.pauses().iter().cloned().collect()));
         metrics.standing(planner.pauses().len(), planner.holds().count());
+        lasting.send_replace(Lasting { notices: Arc::new(planner.lasting()), heard: None });
         if let Some(outbox) = &mut outbox {
             outbox.submit(waiting);
         }
         metrics.leads();
-        Ok(Self { planner, store, clock, outbox, nudges, resolver, pauses, metrics, ears, died })
+        Ok(Self { planner, store, clock, outbox, nudges, resolver, pauses, metrics, lasting, ears, died })
     }
 
     /// Plans until asked to stop; then lets what is in hand end, and keeps what became of it.
@@ -225,7 +233,7 @@ impl Engine {
 
     async fn step(&mut self, heard: Heard) -> Result<(), StoreError> {
         let (began, now) = (std::time::Instant::now(), self.clock.now());
-        let Heard { input, state, committed, obeyed, heard } = heard;
+        let Heard { input, state, committed, obeyed, heard, reported } = heard;
         let commanded = !input.commands.is_empty();
         let changes = self.plan(now, input);
         let unresolved = changes.unresolved.clone();
@@ -234,6 +242,14 @@ impl Engine {
             self.commit(&batch).await?;
             let (pauses, holds) = (self.planner.pauses().len(), self.planner.holds().count());
             self.metrics.stepped(&batch.changes, began.elapsed(), pauses, holds);
+        }
+        let noticed = |effect: &crate::store::Effect| matches!(effect.payload, Payload::Notice(_));
+        let notices = batch.changes.effects.iter().any(noticed).then(|| Arc::new(self.planner.lasting()));
+        if reported || notices.is_some() {
+            self.lasting.send_modify(|lasting| {
+                lasting.heard = if reported { Some(now) } else { lasting.heard };
+                lasting.notices = notices.unwrap_or_else(|| lasting.notices.clone());
+            });
         }
         for told in committed {
             // A source that is gone does not wait for it.
@@ -294,6 +310,7 @@ impl Engine {
     }
 
     async fn finish(&mut self) -> Result<(), StoreError> {
+        self.lasting.send_replace(Lasting::default());
         let Some(outbox) = self.outbox.take() else { return Ok(()) };
         let stopped = outbox.stop(PATIENCE);
         tokio::pin!(stopped);
@@ -320,6 +337,7 @@ impl Engine {
 impl Heard {
     fn report(&mut self, report: Report) {
         self.input.traceparent = self.input.traceparent.take().or(report.traceparent);
+        self.reported |= &*report.source != crate::digest::SOURCE;
         self.input.said.push(Said { firing: report.firing, ended: report.ended });
         if !report.state.is_empty() {
             self.state.push((report.source, report.state));

@@ -20,6 +20,7 @@ use crate::{
     plan::{Command, Pause},
     rehearse::{Preview, Replay, preview, replay},
     rules,
+    send_test::{self, SendTest},
     store::{Effect, EffectFilter, EffectState, IncidentFilter, Store},
 };
 
@@ -60,6 +61,8 @@ pub enum Tool {
         /// The file.
         file: PathBuf,
     },
+    /// Try a channel, desk or operators' channel with one message, ticket or notice.
+    SendTest(SendTest),
     /// Say that a user has dealt with the bank's pop-up: one refresh follows.
     Done {
         /// Basiq's connection id.
@@ -259,6 +262,7 @@ pub async fn run(tool: Tool, config: &Config, file: Option<&Path>, clock: &Clock
         }
         Tool::Preview(options) => return print(&preview(options, config, file, clock).await?),
         Tool::Replay(options) => return print(&replay(options, config, file, clock).await?),
+        Tool::SendTest(ask) => return print(&send_test::run(ask, config, file, clock).await?),
         _ => {}
     }
     if let Some(why) = config.store.chosen()?.absent(file) {
@@ -271,7 +275,9 @@ pub async fn run(tool: Tool, config: &Config, file: Option<&Path>, clock: &Clock
 
 async fn answer(tool: Tool, store: &dyn Store, clock: &Clock) -> Result<String, Fatal> {
     let ask = match tool {
-        Tool::Check(_) | Tool::Test(_) | Tool::Preview(_) | Tool::Replay(_) => return Ok(String::new()),
+        Tool::Check(_) | Tool::Test(_) | Tool::SendTest(_) | Tool::Preview(_) | Tool::Replay(_) => {
+            return Ok(String::new());
+        }
         Tool::Outbox(OutboxTool::Retry { key }) => by_hand(Hand::Retry, key, store).await?,
         Tool::Outbox(OutboxTool::Release { key }) => by_hand(Hand::Release, key, store).await?,
         Tool::Outbox(OutboxTool::Cancel { key }) => by_hand(Hand::Cancel, key, store).await?,

@@ -70,8 +70,35 @@ pub struct Ticket {
     pub institution: String,
     /// The scenario.
     pub scenario: String,
+    /// The label `severity` of the rule that asked for it; empty where it has none.
+    #[serde(default)]
+    pub severity: String,
     /// The time of the decision.
     pub at: Timestamp,
+}
+
+/// A comment on a ticket.
+#[derive(Clone, Debug)]
+pub struct Comment<'a> {
+    /// The effect's key: the same for every attempt.
+    pub key: &'a str,
+    /// Plain text.
+    pub text: &'a str,
+    /// The time of the decision.
+    pub at: Timestamp,
+}
+
+/// What a comment says of its ticket: desks that are set so close it or open it again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum News {
+    /// How it goes on.
+    #[default]
+    Progress,
+    /// All that it was filed for is over.
+    Over,
+    /// It is not over after all.
+    Again,
 }
 
 /// Something operators should know.
@@ -165,6 +192,11 @@ pub trait Channel: Send + Sync {
     fn needs_address(&self) -> bool {
         true
     }
+
+    /// Whether what it takes leaves this machine.
+    fn leaves(&self) -> bool {
+        true
+    }
 }
 
 /// Takes tickets.
@@ -177,7 +209,37 @@ pub trait Desk: Send + Sync {
     /// The ticket with this key, if the desk has one.
     async fn find(&self, key: &str) -> Result<Option<Receipt>, DeliveryError>;
     /// Adds a comment to the ticket that `create` or `find` named by its `remote`.
-    async fn comment(&self, remote: &str, key: &str, text: &str) -> Result<Receipt, DeliveryError>;
+    async fn comment(&self, remote: &str, comment: &Comment<'_>) -> Result<Receipt, DeliveryError>;
+    /// The comment with this key on that ticket, if the desk has it; asked for before a second attempt.
+    async fn find_comment(&self, _remote: &str, _key: &str) -> Result<Option<Receipt>, DeliveryError> {
+        Ok(None)
+    }
+    /// Closes the ticket or opens it again after a comment, where the desk is set to do so. Asking again
+    /// does no more than asking once.
+    async fn turn(&self, _remote: &str, _news: News) -> Result<(), DeliveryError> {
+        Ok(())
+    }
+}
+
+/// Adds a comment to a ticket once, and turns the ticket as the desk is set to. `again` says that an
+/// earlier attempt may have come through.
+pub(crate) async fn add_comment(
+    desk: &dyn Desk,
+    remote: &str,
+    comment: &Comment<'_>,
+    news: News,
+    again: bool,
+) -> Result<Receipt, DeliveryError> {
+    let found = if again && desk.searchable() { desk.find_comment(remote, comment.key).await? } else { None };
+    let receipt = match found {
+        Some(receipt) => receipt,
+        None => desk.comment(remote, comment).await?,
+    };
+    // The comment stands: whatever becomes of the rest can be tried again.
+    match desk.turn(remote, news).await {
+        Err(DeliveryError::Unknown { why }) => Err(DeliveryError::Retry { after: None, why }),
+        turned => turned.map(|()| receipt),
+    }
 }
 
 /// Takes notices to operators.
@@ -185,6 +247,20 @@ pub trait Desk: Send + Sync {
 pub trait Operators: Send + Sync {
     /// Delivers a notice, or its repetition, or its end.
     async fn notify(&self, notice: &Notice) -> Result<Receipt, DeliveryError>;
+
+    /// Whether notices are to be sent again while they last. Not by default: once is enough.
+    fn repeat(&self) -> Option<Repeat> {
+        None
+    }
+}
+
+/// How a channel to operators wants notices repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repeat {
+    /// The time between repetitions.
+    pub every: Duration,
+    /// Only while sources of demands report: what nobody evaluates any more is not repeated.
+    pub only_while_heard: bool,
 }
 
 /// Knows how to reach a user.

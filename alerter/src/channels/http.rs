@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use daemon::Secret;
+use daemon::{Secret, Timestamp};
 use http::{StatusCode, header};
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -125,12 +125,25 @@ pub(super) async fn ask_or(
     if status == none {
         return Ok(None);
     }
-    let after = response
-        .headers()
-        .get(header::RETRY_AFTER)
-        .and_then(|value| value.to_str().ok()?.trim().parse().ok())
-        .map(|seconds| Duration::from_secs(seconds).min(MAX_WAIT));
-    Err(refused(who, effect, status, after))
+    Err(refused(who, effect, status, wait(status, response.headers(), Timestamp::now())))
+}
+
+/// How long the other side asks to be left in peace: `Retry-After` in seconds or as a date, else the times
+/// at which limits end as Jira (`X-RateLimit-Reset`, ISO 8601) and Zendesk (`ratelimit-reset`, seconds) say
+/// with every answer, which matter only for one that was refused for its rate.
+fn wait(status: StatusCode, headers: &header::HeaderMap, now: Timestamp) -> Option<Duration> {
+    let value = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let until = |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or_default();
+    let seconds = |text: &str| text.parse().ok().map(Duration::from_secs);
+    let date = |text: &str| {
+        let zoned = jiff::fmt::rfc2822::parse(text).ok()?;
+        Some(until(zoned.timestamp()))
+    };
+    let asked = value("retry-after").and_then(|text| seconds(text).or_else(|| date(text)));
+    let reset = || value("x-ratelimit-reset").and_then(|text| text.parse().ok()).map(until);
+    let limit = || value("ratelimit-reset").and_then(seconds);
+    let throttled = status == StatusCode::TOO_MANY_REQUESTS;
+    asked.or_else(|| throttled.then(|| reset().or_else(limit)).flatten()).map(|wait| wait.min(MAX_WAIT))
 }
 
 fn refused(who: &str, effect: Effect, status: StatusCode, after: Option<Duration>) -> DeliveryError {
@@ -169,6 +182,31 @@ mod tests {
         {
             let error = url(bad).err().map(|error| error.to_string()).unwrap_or_default();
             assert!(!error.is_empty() && !error.contains("pw"), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_wait_is_read_in_each_of_the_forms_in_which_it_is_asked_for() {
+        let now: Timestamp = "2026-11-22T03:00:00Z".parse().unwrap();
+        for (headers, seconds) in [
+            (&[("retry-after", "7")][..], Some(7)),
+            (&[("retry-after", "Sun, 22 Nov 2026 03:01:00 GMT")], Some(60)),
+            (&[("retry-after", "Sun, 22 Nov 2026 02:00:00 GMT")], Some(0)),
+            (&[("x-ratelimit-reset", "2026-11-22T03:02:00Z")], Some(120)),
+            (&[("ratelimit-reset", "41")], Some(41)),
+            (&[("retry-after", "3"), ("ratelimit-reset", "41")], Some(3)),
+            (&[("retry-after", "99999999999")], Some(24 * 3600)),
+            (&[("retry-after", "soon")], None),
+            (&[], None),
+        ] {
+            let headers = headers
+                .iter()
+                .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+                .collect::<header::HeaderMap>();
+            let asked = wait(StatusCode::TOO_MANY_REQUESTS, &headers, now);
+            assert_eq!(asked.map(|wait| wait.as_secs()), seconds, "{headers:?}");
+            let denied = wait(StatusCode::FORBIDDEN, &headers, now);
+            assert_eq!(denied.is_some(), headers.contains_key("retry-after") && seconds.is_some());
         }
     }
 

@@ -9,6 +9,7 @@ pub mod contacts;
 mod contract;
 pub mod desks;
 mod durable;
+pub mod guard;
 mod hook;
 mod http;
 pub mod message;
@@ -18,8 +19,9 @@ mod registry;
 pub mod smtp;
 pub mod users;
 
+pub(crate) use contract::add_comment;
 pub use contract::{
-    Channel, Contact, Contacts, DeliveryError, Desk, MessageConnection, Notice, Operators, Receipt, Ticket,
-    UserMessage,
+    Channel, Comment, Contact, Contacts, DeliveryError, Desk, MessageConnection, News, Notice, Operators,
+    Receipt, Repeat, Ticket, UserMessage,
 };
 pub use registry::{Named, Parts, Plugin, SettingsError};

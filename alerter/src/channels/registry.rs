@@ -79,6 +79,17 @@ impl<Made: ?Sized> Named<Made> {
         Ok(())
     }
 
+    /// Replaces each instance by what `wrap` makes of it.
+    pub(crate) fn wrap(
+        &mut self,
+        wrap: impl Fn(Arc<Made>) -> Result<Arc<Made>, SettingsError>,
+    ) -> Result<(), SettingsError> {
+        for made in self.made.values_mut() {
+            *made = wrap(made.clone())?;
+        }
+        Ok(())
+    }
+
     /// The instance of that name.
     pub fn get(&self, name: &str) -> Option<&Arc<Made>> {
         self.made.get(name)

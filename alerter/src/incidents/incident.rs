@@ -133,6 +133,9 @@ pub struct TicketLink {
     pub key: String,
     /// The effect that files it.
     pub effect: String,
+    /// The desk that has it, to which its comments go; empty means the desk of the routes.
+    #[serde(default)]
+    pub desk: String,
     /// The desk's own id, once it has it.
     pub remote: Option<String>,
     /// Whether it speaks for a storm.

@@ -11,7 +11,7 @@ use super::{
     policy::{self, Told},
 };
 use crate::{
-    channels::{DeliveryError, Receipt, UserMessage},
+    channels::{Comment, DeliveryError, Receipt, UserMessage, add_comment},
     config::Mode,
     plan::Outcome,
     refresh::{Case, Refreshed},
@@ -70,8 +70,13 @@ async fn attempt_once(work: Work, effect: Effect, spoke_of: Vec<String>, jitter:
             let told = file(&work, &effect, ticket.clone(), cases, live).await;
             (told, None, None)
         }
-        Payload::Comment { remote, text, .. } => match work.hands.desks.get(&effect.channel) {
-            Some(desk) if live => (Told::Answer(desk.comment(remote, &effect.key, text).await), None, None),
+        Payload::Comment { remote, text, news, .. } => match work.hands.desks.get(&effect.channel) {
+            Some(desk) if live => {
+                let comment = Comment { key: &effect.key, text, at: effect.created };
+                let again = effect.marks > 1;
+                let told = add_comment(desk.as_ref(), remote, &comment, *news, again).await;
+                (Told::Answer(told), None, None)
+            }
             Some(_) => (Told::DryRun, None, None),
             None => (Told::Answer(Err(no_such(&effect.channel))), None, None),
         },

@@ -21,6 +21,11 @@ const PASSING: [&str; 3] =
     ["BasiqAlerterDeadEffects", "BasiqAlerterLabelMismatch", "BasiqAlerterForgottenTickets"];
 
 impl Planner {
+    /// The notices that have not ended.
+    pub fn lasting(&self) -> Vec<Notice> {
+        self.notices.iter().map(|(id, demand)| notice(id, demand, None)).collect()
+    }
+
     /// A demand for a notice fires: planned once, whatever re-fires.
     pub(super) fn notice_fires(&mut self, id: &str, demand: Demand, now: Timestamp, changes: &mut Changes) {
         if self.notices.get(id).is_some_and(|known| known.starts_at == demand.starts_at) {
@@ -202,15 +207,12 @@ impl Planner {
         now: Timestamp,
         changes: &mut Changes,
     ) {
-        // The same notice again after its end is another one.
-        let episode = digest(&format!("{id}/{}", demand.starts_at.as_millisecond()));
-        let text = |name: &str| demand.annotations.get(name).cloned().unwrap_or_default();
-        let summary = if text("summary").is_empty() { demand.rule.to_string() } else { text("summary") };
+        let notice = notice(id, demand, ended);
         for channel in self.settings.routes.operators.clone() {
             let key = format!(
                 "{}/{}/{}/{}/{}/{channel}",
                 self.settings.environment,
-                &episode[..16],
+                &notice.key[..16],
                 Action::NotifyOperator.as_str(),
                 Phase::Notice.as_str(),
                 u8::from(ended.is_some()),
@@ -238,17 +240,23 @@ impl Planner {
                 changed: now,
                 remote: None,
                 traceparent: None,
-                payload: Payload::Notice(Notice {
-                    key: episode.clone(),
-                    summary: summary.clone(),
-                    description: text("description"),
-                    labels: (*demand.labels).clone(),
-                    since: demand.starts_at,
-                    ended,
-                }),
+                payload: Payload::Notice(notice.clone()),
             };
             changes.effect(&effect, now);
             self.effects.insert(key, effect);
         }
+    }
+}
+
+fn notice(id: &str, demand: &Demand, ended: Option<Timestamp>) -> Notice {
+    let text = |name: &str| demand.annotations.get(name).cloned().unwrap_or_default();
+    Notice {
+        // The same notice again after its end is another one.
+        key: digest(&format!("{id}/{}", demand.starts_at.as_millisecond())),
+        summary: if text("summary").is_empty() { demand.rule.to_string() } else { text("summary") },
+        description: text("description"),
+        labels: (*demand.labels).clone(),
+        since: demand.starts_at,
+        ended,
     }
 }

@@ -11,9 +11,10 @@ use super::{
     tickets::{Group, ReadyTicket, tried},
 };
 use crate::{
-    channels::Ticket,
+    channels::{News, Ticket},
     demand::Action,
     incidents::{Class, Incident, TicketLink, TicketState},
+    store::Payload,
 };
 
 /// One ticket for many connections of one institution, method and class.
@@ -25,6 +26,9 @@ pub(super) struct Storm {
     /// The ticket's key.
     ticket: String,
     effect: String,
+    /// The desk that has it; empty means the desk of the routes.
+    #[serde(default)]
+    desk: String,
     remote: Option<String>,
     incidents: BTreeSet<String>,
     recovered: BTreeSet<String>,
@@ -95,6 +99,7 @@ impl Planner {
             connections: members.iter().map(|incident| incident.connection.clone()).collect(),
             institution: first.institution.clone(),
             scenario: first.scenario.clone(),
+            severity: ready.severity.clone(),
             at: now,
         };
         let cases = members
@@ -106,6 +111,7 @@ impl Planner {
             members.iter().map(|incident| incident.reference.clone()).collect();
         let reason = format!("{} asks for {count} tickets of one kind: one storm ticket", ready.rule);
         let key = ticket.key.clone();
+        let desk = self.settings.routes.desk(&ticket.institution, &ticket.scenario, &ticket.severity);
         let effect = self.plan_ticket_effect(ready, ticket, cases, reason, &references, true, now, changes);
         let storm = Storm {
             institution: ready.group.0.clone(),
@@ -113,6 +119,7 @@ impl Planner {
             class: ready.group.2,
             ticket: key,
             effect,
+            desk,
             remote: None,
             attached: references.len(),
             incidents: references,
@@ -139,6 +146,7 @@ impl Planner {
         let link = TicketLink {
             key: storm.ticket.clone(),
             effect: storm.effect.clone(),
+            desk: storm.desk.clone(),
             remote: storm.remote.clone(),
             storm: true,
             state: if storm.remote.is_some() { TicketState::Filed } else { TicketState::Pending },
@@ -229,10 +237,12 @@ impl Planner {
                 Action::FileTicket.as_str(),
                 storm.comments
             );
-            planned.push((key, lead.clone(), storm.ticket.clone(), remote, text));
+            let news = if storm.closed { News::Over } else { News::Progress };
+            let comment = Payload::Comment { ticket: storm.ticket.clone(), remote, text, news };
+            planned.push((key, lead.clone(), storm.desk.clone(), comment));
         }
-        for (key, lead, ticket, remote, text) in planned {
-            self.plan_comment(key, vec![lead], ticket, remote, text, now, changes);
+        for (key, lead, desk, comment) in planned {
+            self.plan_comment(key, vec![lead], desk, comment, now, changes);
         }
     }
 

@@ -9,7 +9,7 @@ use super::{
     planner::{Next, Planner, after, digest},
 };
 use crate::{
-    channels::Ticket,
+    channels::{News, Ticket},
     demand::Action,
     incidents::{Class, Incident, TicketLink, TicketState},
     store::{Effect, EffectState, Payload, Phase},
@@ -26,6 +26,7 @@ pub(super) struct ReadyTicket {
     pub(super) rule: String,
     due: Timestamp,
     lifetime: std::time::Duration,
+    pub(super) severity: String,
 }
 
 impl Planner {
@@ -59,12 +60,15 @@ impl Planner {
         if due > now {
             return next.at(Some(if reason_at > now { reason_at } else { due }));
         }
+        let severity =
+            self.demand(incident, Action::FileTicket).and_then(|it| it.labels.get("severity").cloned());
         self.ready_tickets.push(ReadyTicket {
             reference: incident.reference.clone(),
             group,
             rule,
             due,
             lifetime,
+            severity: severity.unwrap_or_default(),
         });
     }
 
@@ -135,6 +139,7 @@ impl Planner {
             connections: vec![incident.connection.clone()],
             institution: incident.institution.clone(),
             scenario: incident.scenario.clone(),
+            severity: ready.severity.clone(),
             at: now,
         };
         let cases = vec![(incident.user.clone(), incident.connection.clone(), incident.failing_since)];
@@ -159,9 +164,11 @@ impl Planner {
         let key = self.effect_key(lead, Action::FileTicket, Phase::Ticket);
         let mut incidents = vec![ready.reference.clone()];
         incidents.extend(members.iter().filter(|other| **other != ready.reference).cloned());
+        let desk = self.settings.routes.desk(&ticket.institution, &ticket.scenario, &ticket.severity);
         let link = TicketLink {
             key: ticket.key.clone(),
             effect: key.clone(),
+            desk: desk.clone(),
             remote: None,
             storm,
             state: TicketState::Pending,
@@ -172,7 +179,7 @@ impl Planner {
             incidents,
             action: Action::FileTicket,
             phase: Phase::Ticket,
-            channel: self.settings.routes.desk.clone().unwrap_or_default(),
+            channel: desk,
             state: EffectState::Planned,
             reason,
             rule: ready.rule.clone(),
@@ -220,7 +227,7 @@ impl Planner {
                 "Connection {} {reason} at {at} (incident {}).",
                 incident.connection, incident.reference
             );
-            self.comment(incident, text, now, changes);
+            self.comment(incident, text, News::Over, now, changes);
         }
     }
 
@@ -240,7 +247,7 @@ impl Planner {
                     "Connection {} fails again (incident {}), within a day of its recovery.",
                     incident.connection, incident.reference
                 );
-                self.comment(incident, text, now, changes);
+                self.comment(incident, text, News::Again, now, changes);
             }
         }
     }
@@ -250,37 +257,43 @@ impl Planner {
         &mut self,
         incident: &mut Incident,
         text: String,
+        news: News,
         now: Timestamp,
         changes: &mut Changes,
     ) {
         let Some(link) = &mut incident.ticket else { return };
         let Some(remote) = link.remote.clone().filter(|_| link.state.takes_comments()) else { return };
         link.comments += 1;
-        let ticket = link.key.clone();
+        let (ticket, desk) = (link.key.clone(), link.desk.clone());
         let key = self.effect_key(incident, Action::FileTicket, Phase::Comment);
         incident.planned += 1;
-        self.plan_comment(key, vec![incident.reference.clone()], ticket, remote, text, now, changes);
+        let comment = Payload::Comment { ticket, remote, text, news };
+        self.plan_comment(key, vec![incident.reference.clone()], desk, comment, now, changes);
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one effect")]
     pub(super) fn plan_comment(
         &mut self,
         key: String,
         incidents: Vec<String>,
-        ticket: String,
-        remote: String,
-        text: String,
+        desk: String,
+        comment: Payload,
         now: Timestamp,
         changes: &mut Changes,
     ) {
+        let said = match &comment {
+            Payload::Comment { text, .. } => text.lines().next().unwrap_or_default().to_owned(),
+            _ => String::new(),
+        };
+        let default = || self.settings.routes.desk.clone().unwrap_or_default();
+        let channel = Some(desk).filter(|desk| !desk.is_empty()).unwrap_or_else(default);
         let effect = Effect {
             key: key.clone(),
             incidents,
             action: Action::FileTicket,
             phase: Phase::Comment,
-            channel: self.settings.routes.desk.clone().unwrap_or_default(),
+            channel,
             state: EffectState::Planned,
-            reason: text.lines().next().unwrap_or_default().to_owned(),
+            reason: said,
             rule: String::new(),
             due: now,
             next_attempt: now,
@@ -292,7 +305,7 @@ impl Planner {
             changed: now,
             remote: None,
             traceparent: None,
-            payload: Payload::Comment { ticket, remote, text },
+            payload: comment,
         };
         changes.effect(&effect, now);
         self.effects.insert(key, effect);
@@ -353,7 +366,7 @@ impl Planner {
             ),
             _ => format!("{failing} of {all} connections still fail: the ticket was closed at {closed}."),
         };
-        self.comment(incident, text, now, changes);
+        self.comment(incident, text, News::Again, now, changes);
     }
 
     /// Cancels a ticket that its rule no longer asks for and that no desk has yet.

@@ -8,7 +8,7 @@ use super::{
     planner::{Planner, after, digest},
 };
 use crate::{
-    channels::Ticket,
+    channels::{News, Ticket},
     config::Mode,
     demand::Action,
     store::{Effect, EffectState, Payload, Phase},
@@ -64,6 +64,7 @@ impl Planner {
             connections: Vec::new(),
             institution: words.institution,
             scenario: words.scenario.to_owned(),
+            severity: "warning".to_owned(),
             at: now,
         };
         let key = self.trouble_key(&name, Phase::Ticket, 0);
@@ -146,7 +147,12 @@ impl Planner {
         let (Some((ticket, _, Some(remote))), Some(ended)) = (&trouble.ticket, trouble.ended) else { return };
         let name = format!("{}/{}", trouble.fault.name(), trouble.since.as_millisecond());
         let text = format!("It is over since {ended}; it began at {}.", trouble.since);
-        let comment = Payload::Comment { ticket: ticket.clone(), remote: remote.clone(), text: text.clone() };
+        let comment = Payload::Comment {
+            ticket: ticket.clone(),
+            remote: remote.clone(),
+            text: text.clone(),
+            news: News::Over,
+        };
         self.plan_trouble_effect(self.trouble_key(&name, Phase::Comment, 1), comment, text, now, changes);
     }
 

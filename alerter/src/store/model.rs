@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::to_time;
 use crate::{
-    channels::{Notice, Ticket, UserMessage},
+    channels::{News, Notice, Ticket, UserMessage},
     demand::Action,
     incidents::{Class, Incident},
 };
@@ -160,6 +160,9 @@ pub enum Payload {
         remote: String,
         /// Plain text.
         text: String,
+        /// What it says of the ticket.
+        #[serde(default)]
+        news: News,
     },
     /// A notice to operators.
     Notice(Notice),

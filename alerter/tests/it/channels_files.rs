@@ -3,8 +3,8 @@
 use std::{fs, path::Path, sync::Arc};
 
 use basiq_alerter::channels::{
-    DeliveryError, Notice, Parts, Ticket, desks::Desks, message::Renderer, operators::OperatorChannels,
-    users::UserChannels,
+    Comment, DeliveryError, Notice, Parts, Ticket, desks::Desks, message::Renderer,
+    operators::OperatorChannels, users::UserChannels,
 };
 use daemon::Clock;
 
@@ -27,8 +27,13 @@ pub(crate) fn ticket() -> Ticket {
         connections: vec!["c-1".to_owned()],
         institution: "AU00000".to_owned(),
         scenario: "service-unavailable".to_owned(),
+        severity: "warning".to_owned(),
         at: time("2026-11-22T02:00:00Z"),
     }
+}
+
+pub(crate) fn comment<'a>(key: &'a str, text: &'a str) -> Comment<'a> {
+    Comment { key, text, at: time("2026-11-22T04:00:00Z") }
 }
 
 pub(crate) fn notice() -> Notice {
@@ -75,7 +80,7 @@ async fn a_ticket_is_filed_once_found_by_key_and_commented_once() {
     assert_eq!(desk.create(&ticket()).await.unwrap(), filed);
     assert_eq!(desk.find(&ticket().key).await.unwrap().unwrap().remote, filed.remote);
     for _ in 0..2 {
-        desk.comment(&filed.remote, "test/incident-1/recovered", "It works again.").await.unwrap();
+        desk.comment(&filed.remote, &comment("test/incident-1/recovered", "It works again.")).await.unwrap();
     }
     let text = only_file(&folder.path().join("tickets"));
     for owed in ["connection c-1", "user u-1", "job j-1", "test/incident-1"] {
@@ -83,10 +88,10 @@ async fn a_ticket_is_filed_once_found_by_key_and_commented_once() {
     }
     assert_eq!(text.matches("It works again.").count(), 1);
 
-    let elsewhere = desk.comment("/etc/passwd", "k", "text").await.unwrap_err();
+    let elsewhere = desk.comment("/etc/passwd", &comment("k", "text")).await.unwrap_err();
     assert!(matches!(elsewhere, DeliveryError::Permanent { .. }));
     fs::remove_file(&filed.remote).unwrap();
-    let gone = desk.comment(&filed.remote, "k", "text").await.unwrap_err();
+    let gone = desk.comment(&filed.remote, &comment("k", "text")).await.unwrap_err();
     assert!(matches!(gone, DeliveryError::Permanent { .. }));
 }
 

@@ -13,8 +13,10 @@ use std::{
 
 use async_trait::async_trait;
 use basiq_alerter::{
+    channels::operators::Lasting,
     channels::{
-        Channel, Contact, Contacts, DeliveryError, Desk, Notice, Operators, Receipt, Ticket, UserMessage,
+        Channel, Comment, Contact, Contacts, DeliveryError, Desk, Notice, Operators, Receipt, Ticket,
+        UserMessage,
     },
     config::{Actions, Mode, Routes},
     demand::Report,
@@ -37,7 +39,7 @@ use crate::{
 
 /// Remembers what it was given, and answers as it is told to.
 #[derive(Default)]
-struct Remembers {
+pub(crate) struct Remembers {
     messages: Mutex<Vec<UserMessage>>,
     tickets: Mutex<HashMap<String, Ticket>>,
     comments: Mutex<Vec<String>>,
@@ -93,8 +95,8 @@ impl Desk for Remembers {
     async fn find(&self, key: &str) -> Result<Option<Receipt>, DeliveryError> {
         Ok(self.tickets.lock().unwrap().get(key).map(|_| receipt(key)))
     }
-    async fn comment(&self, remote: &str, _key: &str, text: &str) -> Result<Receipt, DeliveryError> {
-        self.comments.lock().unwrap().push(text.to_owned());
+    async fn comment(&self, remote: &str, comment: &Comment<'_>) -> Result<Receipt, DeliveryError> {
+        self.comments.lock().unwrap().push(comment.text.to_owned());
         Ok(receipt(remote))
     }
 }
@@ -138,8 +140,8 @@ impl CaseFacts for Remembers {
 }
 
 /// One process of the alerter over the store of a place.
-struct Process {
-    store: Arc<dyn Store>,
+pub(crate) struct Process {
+    pub(crate) store: Arc<dyn Store>,
     sharing: CancellationToken,
     share: Option<tokio::task::JoinHandle<()>>,
     reports: mpsc::Sender<Report>,
@@ -149,6 +151,16 @@ struct Process {
 }
 
 async fn start(place: &Place, clock: &Clock, hands: &Arc<Remembers>) -> Process {
+    start_with(place, clock, hands, hands.clone()).await
+}
+
+/// As [`start`], with this desk.
+pub(crate) async fn start_with(
+    place: &Place,
+    clock: &Clock,
+    hands: &Arc<Remembers>,
+    desk: Arc<dyn Desk>,
+) -> Process {
     let dynamic = place.open(clock.now()).await;
     let store = dynamic.clone();
     let live = Mode::Live;
@@ -167,7 +179,7 @@ async fn start(place: &Place, clock: &Clock, hands: &Arc<Remembers>) -> Process 
         clock: clock.clone(),
         hands: Hands {
             channels: HashMap::from([("mail".to_owned(), hands.clone() as Arc<dyn Channel>)]),
-            desks: HashMap::from([("desk".to_owned(), hands.clone() as Arc<dyn Desk>)]),
+            desks: HashMap::from([("desk".to_owned(), desk)]),
             operators: HashMap::from([("ops".to_owned(), hands.clone() as Arc<dyn Operators>)]),
             contacts: hands.clone(),
             refresher: hands.clone(),
@@ -220,6 +232,7 @@ async fn start(place: &Place, clock: &Clock, hands: &Arc<Remembers>) -> Process 
                 user: Some("mail".into()),
                 desk: Some("desk".into()),
                 operators: vec!["ops".into()],
+                ..Routes::default()
             },
         },
         store: dynamic,
@@ -229,6 +242,7 @@ async fn start(place: &Place, clock: &Clock, hands: &Arc<Remembers>) -> Process 
         resolver,
         pauses,
         metrics: Metrics::new(&Registry::new(), &actions).unwrap(),
+        lasting: watch::channel(Lasting::default()).0,
         ears: Ears { reports: reported, evidence: seen, signals: heard, people },
     })
     .await
@@ -260,7 +274,7 @@ impl Process {
         answer.await.unwrap();
     }
 
-    async fn ends(self) {
+    pub(crate) async fn ends(self) {
         self.stop.cancel();
         self.task.await.unwrap();
         self.sharing.cancel();
@@ -270,7 +284,7 @@ impl Process {
     }
 
     /// Dies without a word, as by kill -9.
-    async fn dies(self) {
+    pub(crate) async fn dies(self) {
         self.task.abort();
         let _ = self.task.await;
         if let Some(share) = self.share {
@@ -279,7 +293,7 @@ impl Process {
         }
     }
 
-    async fn count(&self, state: EffectState) -> usize {
+    pub(crate) async fn count(&self, state: EffectState) -> usize {
         let filter = EffectFilter { state: Some(state), limit: 1000, ..EffectFilter::default() };
         self.store.effects(&filter).await.unwrap().len()
     }
@@ -297,13 +311,13 @@ async fn until<F: AsyncFn() -> bool>(what: &str, check: F) {
 }
 
 /// The world, its clock, and one minute of both.
-fn begin() -> (World, Clock, Hand) {
+pub(crate) fn begin() -> (World, Clock, Hand) {
     let world = World::born_now();
     let (clock, hand) = Clock::manual(world.now);
     (world, clock, hand)
 }
 
-async fn pass(process: &Process, world: &mut World, hand: &Hand, minutes_to_pass: i64) {
+pub(crate) async fn pass(process: &Process, world: &mut World, hand: &Hand, minutes_to_pass: i64) {
     for _ in 0..minutes_to_pass {
         world.now += minutes(1);
         hand.set(world.now);

@@ -102,3 +102,63 @@ async fn mail_goes_over_implicit_tls_and_a_wrong_password_or_certificate_is_the_
         assert!(error.to_string().contains("TLS"), "{error}");
     }
 }
+
+#[tokio::test]
+async fn one_connection_carries_many_messages_each_with_one_recipient_and_its_thread() {
+    let Some(exim) = Exim::start().unwrap() else { return };
+    let relay = channel(&exim, TlsMode::StartTls, PASSWORD);
+    for (template, address) in [
+        ("delayed", "richard@example.test"),
+        ("ready", "richard@example.test"),
+        ("delayed", "nobody@example.test"),
+        ("mfa", "jared@example.test"),
+    ] {
+        // A refused recipient ends neither the connection nor the messages of others.
+        let _ = relay.deliver(&message(template), &to(address)).await;
+    }
+    let folder = exim.folder.path().join("mail/inbox/new");
+    let mails = || -> Vec<String> {
+        let files = fs::read_dir(&folder).into_iter().flatten();
+        files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap()).collect()
+    };
+    let begun = std::time::Instant::now();
+    while mails().len() < 3 {
+        assert!(begun.elapsed() < PATIENCE, "{} of 3 arrived", mails().len());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let mails = mails();
+    for mail in &mails {
+        assert_eq!(mail.matches("\nTo: ").count(), 1);
+        assert_eq!(mail.lines().filter(|line| line.starts_with("Envelope-to: ")).count(), 1);
+        assert!(!mail.contains("\nCc: ") && !mail.contains("\nBcc: "));
+    }
+    let ready = mails.iter().find(|mail| mail.contains("<ready.1@")).unwrap();
+    assert!(ready.contains("References: <delayed.1@alerts.piper.example>"), "{ready}");
+
+    let log = fs::read_to_string(exim.folder.path().join("log/mainlog")).unwrap();
+    let from = |line: &str| {
+        let place = line.split_once("[127.0.0.1]:")?.1;
+        (line.contains(" <= ")).then(|| place.split_whitespace().next().unwrap_or_default().to_owned())
+    };
+    let ports: Vec<String> = log.lines().filter_map(from).collect();
+    assert_eq!(ports.len(), 3, "{log}");
+    assert!(ports.iter().all(|port| *port == ports[0]), "each mail had a connection of its own: {log}");
+}
+
+#[tokio::test]
+async fn a_relay_that_does_not_want_us_is_the_channels_fault() {
+    let Some(exim) = Exim::start().unwrap() else { return };
+    let settings = Settings {
+        host: "localhost".to_owned(),
+        tls: TlsMode::StartTls,
+        ca_file: Some(exim.certificate()),
+        deadlines: Deadlines::default(),
+        ..settings(exim.starttls)
+    };
+    let stranger = settings.build(&parts(exim.folder.path())).unwrap();
+    let error = stranger.deliver(&message("ready"), &to("richard@example.test")).await.unwrap_err();
+    assert!(
+        matches!(&error, DeliveryError::Channel { why } if why.contains("MAIL with 550 5.7.0")),
+        "{error}"
+    );
+}

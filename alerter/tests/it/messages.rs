@@ -96,6 +96,9 @@ fn every_template_reads_as_it_was_looked_at() {
     }
 }
 
+/// Behaviour, section 5: "A message names sender (legal name, contact) and incident reference in a footer
+/// that templates cannot remove", "No link to a bank's login, no account number, no promotion"; section 2:
+/// "never the words password, credentials or login" in the renewal of a consent.
 #[test]
 fn the_rules_for_what_a_message_may_say_hold_in_every_template() {
     let renderer = Renderer::new(sender(), None).unwrap();
@@ -127,6 +130,8 @@ fn the_rules_for_what_a_message_may_say_hold_in_every_template() {
     }
 }
 
+/// Behaviour, section 4: a mail is tried once more "with the same Message-ID"; section 5: a closing message
+/// is "in the same thread".
 #[test]
 fn headers_thread_and_stop_automatic_replies() {
     let renderer = Renderer::new(sender(), None).unwrap();
@@ -217,6 +222,7 @@ fn a_missing_or_broken_address_is_unreachable_and_not_repeated() {
     }
 }
 
+/// Behaviour, section 5: the footer is one "that templates cannot remove".
 #[test]
 fn a_partner_overrides_files_one_by_one_and_mistakes_are_named() {
     let folder = tempfile::tempdir().unwrap();
@@ -254,6 +260,7 @@ fn a_partner_overrides_files_one_by_one_and_mistakes_are_named() {
     }
 }
 
+/// Behaviour, section 5: "live mode refuses to start without them" (and `config`'s own test).
 #[test]
 fn a_sender_that_is_not_configured_is_visible_and_listed() {
     let renderer = Renderer::new(Sender::default(), None).unwrap();

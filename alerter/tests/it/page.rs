@@ -204,6 +204,7 @@ fn incident(reference: &str, text: &str) -> Incident {
         ticket: Some(TicketLink {
             key: "test/t-1".to_owned(),
             effect: "e/ticket".to_owned(),
+            desk: "desk".to_owned(),
             remote: Some("RT-42".to_owned()),
             storm: false,
             state: TicketState::Filed,
@@ -274,8 +275,12 @@ fn guarded(commands: Arc<dyn Commands>, section: &str) -> Router {
     };
     let refresh =
         Payload::Refresh { user: "u-1".to_owned(), connection: "c-1".to_owned(), class: Class::Service };
-    let comment =
-        Payload::Comment { ticket: "t".to_owned(), remote: "r".to_owned(), text: HOSTILE.to_owned() };
+    let comment = Payload::Comment {
+        ticket: "t".to_owned(),
+        remote: "r".to_owned(),
+        text: HOSTILE.to_owned(),
+        news: Default::default(),
+    };
     let case = ("u-1".to_owned(), "c-1".to_owned(), time("2026-11-22T02:00:00Z"));
     let store = Memory {
         incidents: vec![

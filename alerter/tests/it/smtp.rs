@@ -59,6 +59,10 @@ fn kind(outcome: &Result<impl Sized, DeliveryError>) -> &'static str {
     }
 }
 
+/// Behaviour, section 5: "only a reply to RCPT with 5.1.1, 5.1.2, 5.1.3, 5.1.6, 5.1.10 or 5.2.1 suppresses,
+/// only a user's address. 5xx at connect, EHLO, AUTH, MAIL or DATA, any 5.7.x and any 5xx without enhanced
+/// code are failures of the channel". All six codes: the tests of `channels::smtp::reply`; "Operators and
+/// desks are never suppressed": `battery::mail`.
 #[tokio::test]
 async fn replies_mean_what_behaviour_says_at_every_step() {
     let quoting = "550 5.1.1 <richard@hendricks.example> s3cret does not exist";
@@ -111,6 +115,7 @@ async fn nobody_listening_is_tried_again() {
     assert_eq!(kind(&outcome), "retry");
 }
 
+/// Behaviour, section 5: "One bad mailbox, domain or relay holds up nobody else."
 #[tokio::test]
 async fn a_connection_carries_many_messages_and_a_refused_recipient_does_not_end_it() {
     let relay = Relay::start(vec![]).await;

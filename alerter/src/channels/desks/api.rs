@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use daemon::Secret;
-use reqwest::Method;
-use serde::Serialize;
+use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use url::Url;
 
 use crate::channels::{
-    DeliveryError, SettingsError, durable,
+    Comment, DeliveryError, SettingsError, durable,
     http::{self, Answer, Effect},
 };
 
@@ -38,6 +37,8 @@ pub(super) struct Call<'a> {
     pub query: &'a [(&'a str, &'a str)],
     pub headers: &'a [(&'static str, &'a str)],
     pub body: Option<Value>,
+    /// The path names a ticket, which a person may have deleted: that is no fault of the desk.
+    pub of_ticket: bool,
 }
 
 impl Default for Call<'_> {
@@ -49,6 +50,7 @@ impl Default for Call<'_> {
             query: &[],
             headers: &[],
             body: None,
+            of_ticket: false,
         }
     }
 }
@@ -85,7 +87,13 @@ impl Api {
         if let Some(body) = &call.body {
             request = request.json(body);
         }
-        http::ask(self.who, call.effect, request).await
+        if !call.of_ticket {
+            return http::ask(self.who, call.effect, request).await;
+        }
+        let answer = http::ask_or(self.who, call.effect, request, StatusCode::NOT_FOUND).await?;
+        answer.ok_or_else(|| DeliveryError::Permanent {
+            why: format!("{} no longer has the ticket, or hides it from our account", self.who),
+        })
     }
 
     pub(super) fn who(&self) -> &'static str {
@@ -99,6 +107,11 @@ pub(super) fn marker(key: &str) -> String {
     format!("basiq-{}", &durable::digest(key)[..20])
 }
 
+/// A comment that can be found again after an unknown outcome.
+pub(super) fn marked(comment: &Comment<'_>) -> String {
+    format!("{}\n\n[{}]", comment.text.trim_end(), marker(comment.key))
+}
+
 /// A ticket's id at a desk, if it can be one: it becomes a segment of a path.
 pub(super) fn remote<'a>(who: &str, text: &'a str) -> Result<&'a str, DeliveryError> {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
@@ -106,68 +119,4 @@ pub(super) fn remote<'a>(who: &str, text: &'a str) -> Result<&'a str, DeliveryEr
         return Ok(text);
     }
     Err(DeliveryError::Permanent { why: format!("{who} cannot have given that ticket's id") })
-}
-
-/// Text settings of desks are templates over the ticket, so that queue, priority and required fields may
-/// depend on institution, scenario or number of connections.
-pub(super) struct Field(minijinja::Environment<'static>);
-
-#[derive(Serialize)]
-struct Seen<'a> {
-    key: &'a str,
-    subject: &'a str,
-    institution: &'a str,
-    scenario: &'a str,
-    connections: &'a [String],
-    environment: &'a str,
-}
-
-impl Field {
-    pub(super) fn new(setting: &str, source: &str) -> Result<Self, SettingsError> {
-        let mut environment = minijinja::Environment::new();
-        environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
-        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        environment
-            .add_template_owned("field", source.to_owned())
-            .map_err(|error| SettingsError::new(format!("`{setting}` is not a template: {error}")))?;
-        let field = Self(environment);
-        // Tried once, so that a wrong variable is found at the start and not with the first ticket.
-        let connections = ["connection".to_owned()];
-        let seen = Seen {
-            key: "",
-            subject: "",
-            institution: "",
-            scenario: "",
-            connections: &connections,
-            environment: "",
-        };
-        field
-            .render(&seen)
-            .map_err(|kind| SettingsError::new(format!("`{setting}` cannot be rendered: {kind}")))?;
-        Ok(field)
-    }
-
-    fn render(&self, seen: &Seen<'_>) -> Result<String, String> {
-        let template = self.0.get_template("field").map_err(|error| error.kind().to_string())?;
-        template.render(seen).map_err(|error| error.kind().to_string())
-    }
-
-    pub(super) fn of(
-        &self,
-        ticket: &crate::channels::Ticket,
-        environment: &str,
-    ) -> Result<String, DeliveryError> {
-        let seen = Seen {
-            key: &ticket.key,
-            subject: &ticket.subject,
-            institution: &ticket.institution,
-            scenario: &ticket.scenario,
-            connections: &ticket.connections,
-            environment,
-        };
-        let rendered = self.render(&seen);
-        rendered.map_err(|why| DeliveryError::Permanent {
-            why: format!("a field of the desk cannot be rendered: {why}"),
-        })
-    }
 }

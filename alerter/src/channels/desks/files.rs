@@ -3,12 +3,11 @@
 use std::{fmt::Write, path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
-use daemon::Clock;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
-use crate::channels::{DeliveryError, Desk, Parts, Plugin, Receipt, SettingsError, Ticket, durable};
+use crate::channels::{Comment, DeliveryError, Desk, Parts, Plugin, Receipt, SettingsError, Ticket, durable};
 
 /// One instance.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -34,7 +33,6 @@ impl Plugin<dyn Desk> for Settings {
     fn build(self, parts: &Parts) -> Result<Arc<dyn Desk>, SettingsError> {
         Ok(Arc::new(Files {
             directory: self.directory.unwrap_or_else(|| parts.data.join("tickets")),
-            clock: parts.clock.clone(),
             writing: Mutex::new(()),
         }))
     }
@@ -42,7 +40,6 @@ impl Plugin<dyn Desk> for Settings {
 
 struct Files {
     directory: PathBuf,
-    clock: Clock,
     /// A comment is read, appended and replaced: one at a time.
     writing: Mutex<()>,
 }
@@ -87,7 +84,8 @@ impl Desk for Files {
         Ok(durable::read(path.clone()).await?.map(|_| receipt(&path, "found")))
     }
 
-    async fn comment(&self, remote: &str, key: &str, text: &str) -> Result<Receipt, DeliveryError> {
+    async fn comment(&self, remote: &str, comment: &Comment<'_>) -> Result<Receipt, DeliveryError> {
+        let Comment { key, text, at } = comment;
         let _one = self.writing.lock().await;
         let path = PathBuf::from(remote);
         if path.parent() != Some(&*self.directory) {
@@ -101,7 +99,7 @@ impl Desk for Files {
         let mark = format!("\n--- comment {key}, ");
         if !content.contains(&mark) {
             // Writing into a string cannot fail.
-            let _ = write!(content, "{mark}{}\n{}\n", self.clock.now(), text.trim_end());
+            let _ = write!(content, "{mark}{at}\n{}\n", text.trim_end());
             durable::write(path.clone(), content.into_bytes()).await?;
         }
         Ok(receipt(&path, "comment added to the file"))

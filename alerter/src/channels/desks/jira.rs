@@ -9,9 +9,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::api::{Api, Auth, Call, Field, marker, remote};
+use super::{
+    api::{Api, Auth, Call, marked, marker, remote},
+    fields::Fields,
+};
 use crate::channels::{
-    DeliveryError, Desk, Parts, Plugin, Receipt, SettingsError, Ticket,
+    Comment, DeliveryError, Desk, News, Parts, Plugin, Receipt, SettingsError, Ticket,
     http::{self, Effect},
 };
 
@@ -34,9 +37,16 @@ pub struct Settings {
     /// Further labels.
     #[serde(default)]
     pub labels: Vec<String>,
-    /// Further text fields by id, e.g. `customfield_10010`.
+    /// Further fields by id, in the shape that Jira takes them, e.g. `priority: {name: High}`.
     #[serde(default)]
-    pub fields: BTreeMap<String, String>,
+    pub fields: BTreeMap<String, Value>,
+    /// The id of the transition that closes an issue once all is over; a person closes it where not set.
+    /// Ids, because names are in the account's language.
+    #[serde(default)]
+    pub close_transition: Option<String>,
+    /// The id of the transition that opens a closed issue when it fails again; left alone where not set.
+    #[serde(default)]
+    pub reopen_transition: Option<String>,
     /// How long Jira may take; 20 s where not set.
     #[serde(default)]
     pub timeout: Option<daemon::config::Duration>,
@@ -53,13 +63,14 @@ impl Plugin<dyn Desk> for Settings {
             return Err(SettingsError::new("`project` must be a project's key, such as BANK"));
         }
         let auth = Auth::Basic(self.email, http::secret("token_file", &self.token_file)?);
-        let field = |(name, source): (String, String)| Ok((name.clone(), Field::new(&name, &source)?));
         Ok(Arc::new(Jira {
             api: Api::new("Jira", &self.url, auth, self.timeout)?,
             project: self.project,
             issue_type: self.issue_type,
             labels: self.labels,
-            fields: self.fields.into_iter().map(field).collect::<Result<_, SettingsError>>()?,
+            fields: Fields::new(self.fields)?,
+            close_transition: self.close_transition,
+            reopen_transition: self.reopen_transition,
             environment: parts.environment.clone(),
         }))
     }
@@ -70,7 +81,9 @@ struct Jira {
     project: String,
     issue_type: String,
     labels: Vec<String>,
-    fields: Vec<(String, Field)>,
+    fields: Fields,
+    close_transition: Option<String>,
+    reopen_transition: Option<String>,
     environment: Arc<str>,
 }
 
@@ -82,6 +95,42 @@ struct Issue {
 #[derive(Deserialize)]
 struct Found {
     issues: Vec<Issue>,
+}
+
+#[derive(Deserialize)]
+struct Comments {
+    comments: Vec<Value>,
+}
+
+#[derive(Deserialize)]
+struct Standing {
+    fields: Fielded,
+}
+
+#[derive(Deserialize)]
+struct Fielded {
+    status: Status,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Status {
+    status_category: Category,
+}
+
+#[derive(Deserialize)]
+struct Category {
+    key: String,
+}
+
+#[derive(Deserialize)]
+struct Transitions {
+    transitions: Vec<Transition>,
+}
+
+#[derive(Deserialize)]
+struct Transition {
+    id: String,
 }
 
 fn receipt(issue: Issue, detail: &str) -> Receipt {
@@ -123,9 +172,7 @@ impl Desk for Jira {
             "description": document(&ticket.body),
             "labels": labels,
         });
-        for (name, field) in &self.fields {
-            fields[name] = json!(field.of(ticket, &self.environment)?);
-        }
+        self.fields.fill(&mut fields, ticket, &self.environment)?;
         let call = Call {
             effect: Effect::Once,
             method: Method::POST,
@@ -150,17 +197,71 @@ impl Desk for Jira {
         Ok(found.issues.into_iter().next().map(|issue| receipt(issue, "found")))
     }
 
-    async fn comment(&self, id: &str, _key: &str, text: &str) -> Result<Receipt, DeliveryError> {
+    async fn comment(&self, id: &str, comment: &Comment<'_>) -> Result<Receipt, DeliveryError> {
         let id = remote(self.api.who(), id)?;
         let call = Call {
             effect: Effect::Once,
             method: Method::POST,
             path: &["rest", "api", "3", "issue", id, "comment"],
-            body: Some(json!({ "body": document(text) })),
+            body: Some(json!({ "body": document(&marked(comment)) })),
+            of_ticket: true,
             ..Call::default()
         };
         self.api.call(call).await?;
         Ok(receipt(Issue { key: id.to_owned() }, "commented"))
+    }
+
+    async fn find_comment(&self, id: &str, key: &str) -> Result<Option<Receipt>, DeliveryError> {
+        let id = remote(self.api.who(), id)?;
+        let call = Call {
+            path: &["rest", "api", "3", "issue", id, "comment"],
+            query: &[("orderBy", "-created"), ("maxResults", "100")],
+            of_ticket: true,
+            ..Call::default()
+        };
+        let found: Comments = self.api.call(call).await?.json(self.api.who())?;
+        let marker = marker(key);
+        let ours = |comment: &Value| comment["body"].to_string().contains(&marker);
+        let receipt = || receipt(Issue { key: id.to_owned() }, "had the comment");
+        Ok(found.comments.iter().any(ours).then(receipt))
+    }
+
+    async fn turn(&self, id: &str, news: News) -> Result<(), DeliveryError> {
+        let wanted = match news {
+            News::Progress => None,
+            News::Over => self.close_transition.as_deref(),
+            News::Again => self.reopen_transition.as_deref(),
+        };
+        let Some(wanted) = wanted else { return Ok(()) };
+        let id = remote(self.api.who(), id)?;
+        let call = Call {
+            path: &["rest", "api", "3", "issue", id],
+            query: &[("fields", "status")],
+            of_ticket: true,
+            ..Call::default()
+        };
+        let standing: Standing = self.api.call(call).await?.json(self.api.who())?;
+        let done = standing.fields.status.status_category.key == "done";
+        if done == (news == News::Over) {
+            return Ok(());
+        }
+        let path: &[&str] = &["rest", "api", "3", "issue", id, "transitions"];
+        let call = Call { path, of_ticket: true, ..Call::default() };
+        let offered: Transitions = self.api.call(call).await?.json(self.api.who())?;
+        if !offered.transitions.iter().any(|transition| transition.id == wanted) {
+            return Err(DeliveryError::Permanent {
+                why: format!("Jira offers no transition {wanted} for issue {id} from where it stands"),
+            });
+        }
+        let call = Call {
+            method: Method::POST,
+            path,
+            body: Some(json!({ "transition": { "id": wanted } })),
+            of_ticket: true,
+            ..Call::default()
+        };
+        self.api.call(call).await?;
+        Ok(())
     }
 }
 

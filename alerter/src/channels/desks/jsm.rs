@@ -10,11 +10,12 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    api::{Api, Auth, Call, Field, marker, remote},
+    api::{Api, Auth, Call, marked, marker, remote},
+    fields::Fields,
     jira::summary,
 };
 use crate::channels::{
-    DeliveryError, Desk, Parts, Plugin, Receipt, SettingsError, Ticket,
+    Comment, DeliveryError, Desk, News, Parts, Plugin, Receipt, SettingsError, Ticket,
     http::{self, Effect},
 };
 
@@ -36,10 +37,16 @@ pub struct Settings {
     pub request_type: String,
     /// Further fields that the request type requires, by id.
     #[serde(default)]
-    pub fields: BTreeMap<String, String>,
+    pub fields: BTreeMap<String, serde_json::Value>,
     /// Comments are for agents only; an account that is only a customer can write public ones alone.
     #[serde(default)]
     pub internal_comments: bool,
+    /// The id of the transition that closes a request once all is over; a person closes it where not set.
+    #[serde(default)]
+    pub close_transition: Option<String>,
+    /// The id of the transition that opens a closed request when it fails again; left alone where not set.
+    #[serde(default)]
+    pub reopen_transition: Option<String>,
     /// How long the service may take; 20 s where not set.
     #[serde(default)]
     pub timeout: Option<daemon::config::Duration>,
@@ -52,12 +59,13 @@ impl Plugin<dyn Desk> for Settings {
 
     fn build(self, parts: &Parts) -> Result<Arc<dyn Desk>, SettingsError> {
         let auth = Auth::Basic(self.email, http::secret("token_file", &self.token_file)?);
-        let field = |(name, source): (String, String)| Ok((name.clone(), Field::new(&name, &source)?));
         Ok(Arc::new(Jsm {
             api: Api::new("Jira Service Management", &self.url, auth, self.timeout)?,
             service_desk: self.service_desk,
             request_type: self.request_type,
-            fields: self.fields.into_iter().map(field).collect::<Result<_, SettingsError>>()?,
+            fields: Fields::new(self.fields)?,
+            close_transition: self.close_transition,
+            reopen_transition: self.reopen_transition,
             internal_comments: self.internal_comments,
             environment: parts.environment.clone(),
         }))
@@ -68,7 +76,9 @@ struct Jsm {
     api: Api,
     service_desk: String,
     request_type: String,
-    fields: Vec<(String, Field)>,
+    fields: Fields,
+    close_transition: Option<String>,
+    reopen_transition: Option<String>,
     internal_comments: bool,
     environment: Arc<str>,
 }
@@ -94,6 +104,49 @@ struct Found {
     values: Vec<Request>,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Comments {
+    values: Vec<Said>,
+    #[serde(default = "last")]
+    is_last_page: bool,
+}
+
+fn last() -> bool {
+    true
+}
+
+#[derive(Deserialize)]
+struct Said {
+    body: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Standing {
+    current_status: Status,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Status {
+    status_category: String,
+}
+
+#[derive(Deserialize)]
+struct Transitions {
+    values: Vec<Transition>,
+}
+
+#[derive(Deserialize)]
+struct Transition {
+    id: String,
+}
+
+/// Comments are read a page at a time, oldest first, and no more pages than these.
+const PAGES: usize = 20;
+const PAGE: usize = 50;
+
 fn receipt(key: String, detail: &str) -> Receipt {
     Receipt { detail: format!("request {key} {detail}"), remote: key }
 }
@@ -110,9 +163,7 @@ impl Desk for Jsm {
             "summary": summary(&format!("[{}] {}", marker(&ticket.key), ticket.subject)),
             "description": ticket.body,
         });
-        for (name, field) in &self.fields {
-            fields[name] = json!(field.of(ticket, &self.environment)?);
-        }
+        self.fields.fill(&mut fields, ticket, &self.environment)?;
         let call = Call {
             effect: Effect::Once,
             method: Method::POST,
@@ -150,16 +201,73 @@ impl Desk for Jsm {
         Ok(found.values.into_iter().find(ours).map(|request| receipt(request.issue_key, "found")))
     }
 
-    async fn comment(&self, id: &str, _key: &str, text: &str) -> Result<Receipt, DeliveryError> {
+    async fn comment(&self, id: &str, comment: &Comment<'_>) -> Result<Receipt, DeliveryError> {
         let id = remote(self.api.who(), id)?;
         let call = Call {
             effect: Effect::Once,
             method: Method::POST,
             path: &["rest", "servicedeskapi", "request", id, "comment"],
-            body: Some(json!({ "body": text, "public": !self.internal_comments })),
+            body: Some(json!({ "body": marked(comment), "public": !self.internal_comments })),
+            of_ticket: true,
             ..Call::default()
         };
         self.api.call(call).await?;
         Ok(receipt(id.to_owned(), "commented"))
+    }
+
+    async fn find_comment(&self, id: &str, key: &str) -> Result<Option<Receipt>, DeliveryError> {
+        let id = remote(self.api.who(), id)?;
+        let marker = marker(key);
+        for page in 0..PAGES {
+            let (start, limit) = ((page * PAGE).to_string(), PAGE.to_string());
+            let call = Call {
+                path: &["rest", "servicedeskapi", "request", id, "comment"],
+                query: &[("start", &start), ("limit", &limit)],
+                of_ticket: true,
+                ..Call::default()
+            };
+            let found: Comments = self.api.call(call).await?.json(self.api.who())?;
+            if found.values.iter().any(|said| said.body.contains(&marker)) {
+                return Ok(Some(receipt(id.to_owned(), "had the comment")));
+            }
+            if found.is_last_page {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    async fn turn(&self, id: &str, news: News) -> Result<(), DeliveryError> {
+        let wanted = match news {
+            News::Progress => None,
+            News::Over => self.close_transition.as_deref(),
+            News::Again => self.reopen_transition.as_deref(),
+        };
+        let Some(wanted) = wanted else { return Ok(()) };
+        let id = remote(self.api.who(), id)?;
+        let path = &["rest", "servicedeskapi", "request", id];
+        let standing: Standing =
+            self.api.call(Call { path, of_ticket: true, ..Call::default() }).await?.json(self.api.who())?;
+        let done = standing.current_status.status_category.eq_ignore_ascii_case("done");
+        if done == (news == News::Over) {
+            return Ok(());
+        }
+        let path = &["rest", "servicedeskapi", "request", id, "transition"];
+        let offered: Transitions =
+            self.api.call(Call { path, of_ticket: true, ..Call::default() }).await?.json(self.api.who())?;
+        if !offered.values.iter().any(|transition| transition.id == wanted) {
+            return Err(DeliveryError::Permanent {
+                why: format!("request {id} has no transition {wanted} from where it stands"),
+            });
+        }
+        let call = Call {
+            method: Method::POST,
+            path,
+            body: Some(json!({ "id": wanted })),
+            of_ticket: true,
+            ..Call::default()
+        };
+        self.api.call(call).await?;
+        Ok(())
     }
 }

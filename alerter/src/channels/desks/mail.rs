@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use daemon::Clock;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::api::marker;
 use crate::channels::{
-    DeliveryError, Desk, Parts, Plugin, Receipt, SettingsError, Ticket,
+    Comment, DeliveryError, Desk, Parts, Plugin, Receipt, SettingsError, Ticket,
     message::{Mailbox, plain::Plain},
     smtp::{Relay, RelaySettings},
 };
@@ -33,12 +33,11 @@ impl Plugin<dyn Desk> for Settings {
         &self.name
     }
 
-    fn build(self, parts: &Parts) -> Result<Arc<dyn Desk>, SettingsError> {
+    fn build(self, _parts: &Parts) -> Result<Arc<dyn Desk>, SettingsError> {
         Ok(Arc::new(ByMail {
             from: Mailbox::setting("from", &self.from)?,
             to: Mailbox::setting("to", &self.to)?,
             relay: Relay::new(self.relay)?,
-            clock: parts.clock.clone(),
         }))
     }
 }
@@ -47,7 +46,6 @@ struct ByMail {
     from: Mailbox,
     to: Mailbox,
     relay: Relay,
-    clock: Clock,
 }
 
 #[async_trait]
@@ -60,7 +58,7 @@ impl Desk for ByMail {
         let mail = Plain {
             from: &self.from,
             to: &self.to,
-            subject: &ticket.subject,
+            subject: &format!("{} [{}]", ticket.subject, marker(&ticket.key)),
             text: &format!("{}\n\nOur reference: {}\n", ticket.body.trim_end(), ticket.key),
             key: &ticket.key,
             answers: None,
@@ -75,15 +73,15 @@ impl Desk for ByMail {
         Ok(None)
     }
 
-    async fn comment(&self, remote: &str, key: &str, text: &str) -> Result<Receipt, DeliveryError> {
+    async fn comment(&self, remote: &str, comment: &Comment<'_>) -> Result<Receipt, DeliveryError> {
         let mail = Plain {
             from: &self.from,
             to: &self.to,
-            subject: &format!("Re: {remote}"),
-            text,
-            key,
+            subject: &format!("Re: [{}]", marker(remote)),
+            text: comment.text,
+            key: comment.key,
             answers: Some(remote),
-            at: self.clock.now(),
+            at: comment.at,
         };
         let sent = desk(self.relay.send(&self.from.address, &mail.mail()?).await)?;
         Ok(Receipt { remote: remote.to_owned(), detail: sent.detail })

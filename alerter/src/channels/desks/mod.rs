@@ -1,6 +1,7 @@
 //! Support desks, where tickets go.
 
 mod api;
+mod fields;
 
 use super::registry::plugins;
 

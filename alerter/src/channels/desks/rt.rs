@@ -6,11 +6,14 @@ use async_trait::async_trait;
 use reqwest::Method;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::api::{Api, Auth, Call, Field, marker, remote};
+use super::{
+    api::{Api, Auth, Call, marker, remote},
+    fields::{Field, Fields},
+};
 use crate::channels::{
-    DeliveryError, Desk, Parts, Plugin, Receipt, SettingsError, Ticket,
+    Comment, DeliveryError, Desk, News, Parts, Plugin, Receipt, SettingsError, Ticket,
     http::{self, Effect},
 };
 
@@ -34,7 +37,13 @@ pub struct Settings {
     pub priority: Option<String>,
     /// Custom fields of the queue. RT drops unknown ones without a word.
     #[serde(default)]
-    pub custom_fields: BTreeMap<String, String>,
+    pub custom_fields: BTreeMap<String, Value>,
+    /// The status that a ticket gets once all is over, e.g. `resolved`; a person closes it where not set.
+    #[serde(default)]
+    pub close_as: Option<String>,
+    /// The status that a resolved ticket gets when it fails again, e.g. `open`; left alone where not set.
+    #[serde(default)]
+    pub reopen_as: Option<String>,
     /// How long RT may take; 20 s where not set.
     #[serde(default)]
     pub timeout: Option<daemon::config::Duration>,
@@ -47,13 +56,14 @@ impl Plugin<dyn Desk> for Settings {
 
     fn build(self, parts: &Parts) -> Result<Arc<dyn Desk>, SettingsError> {
         let token = http::secret("token_file", &self.token_file)?;
-        let field = |(name, source): (String, String)| Ok((name.clone(), Field::new(&name, &source)?));
         Ok(Arc::new(Rt {
             api: Api::new("RT", &self.url, Auth::Token("token", token), self.timeout)?,
             queue: Field::new("queue", &self.queue)?,
             requestor: self.requestor,
             priority: self.priority.map(|source| Field::new("priority", &source)).transpose()?,
-            custom_fields: self.custom_fields.into_iter().map(field).collect::<Result<_, SettingsError>>()?,
+            custom_fields: Fields::new(self.custom_fields)?,
+            close_as: self.close_as,
+            reopen_as: self.reopen_as,
             environment: parts.environment.clone(),
         }))
     }
@@ -64,7 +74,9 @@ struct Rt {
     queue: Field,
     requestor: Option<String>,
     priority: Option<Field>,
-    custom_fields: Vec<(String, Field)>,
+    custom_fields: Fields,
+    close_as: Option<String>,
+    reopen_as: Option<String>,
     environment: Arc<str>,
 }
 
@@ -77,6 +89,28 @@ struct Created {
 struct Found {
     items: Vec<Created>,
 }
+
+#[derive(Deserialize)]
+struct Standing {
+    #[serde(rename = "Status")]
+    status: String,
+}
+
+#[derive(Deserialize)]
+struct Attachments {
+    items: Vec<Attachment>,
+}
+
+#[derive(Deserialize)]
+struct Attachment {
+    #[serde(rename = "Subject", default)]
+    subject: Option<String>,
+}
+
+/// What RT's default lifecycle calls a ticket that is over and may be opened again.
+const RESOLVED: &str = "resolved";
+/// What it calls one that somebody declined: final.
+const DECLINED: [&str; 2] = ["rejected", "deleted"];
 
 fn receipt(id: String, detail: &str) -> Receipt {
     Receipt { detail: format!("RT ticket {id} {detail}"), remote: id }
@@ -101,9 +135,9 @@ impl Desk for Rt {
         if let Some(priority) = &self.priority {
             body["Priority"] = json!(priority.of(ticket, &self.environment)?);
         }
-        for (name, field) in &self.custom_fields {
-            body["CustomFields"][name] = json!(field.of(ticket, &self.environment)?);
-        }
+        let mut fields = json!({});
+        self.custom_fields.fill(&mut fields, ticket, &self.environment)?;
+        body["CustomFields"] = fields;
         let call = Call {
             effect: Effect::Once,
             method: Method::POST,
@@ -128,16 +162,79 @@ impl Desk for Rt {
         Ok(found.items.into_iter().next().map(|created| receipt(created.id, "found")))
     }
 
-    async fn comment(&self, id: &str, _key: &str, text: &str) -> Result<Receipt, DeliveryError> {
+    async fn comment(&self, id: &str, comment: &Comment<'_>) -> Result<Receipt, DeliveryError> {
         let id = remote(self.api.who(), id)?;
         let call = Call {
             effect: Effect::Once,
             method: Method::POST,
             path: &["REST", "2.0", "ticket", id, "comment"],
-            body: Some(json!({ "ContentType": "text/plain", "Content": text })),
+            body: Some(json!({
+                "ContentType": "text/plain",
+                "Content": comment.text,
+                // What it is found by.
+                "Subject": marker(comment.key),
+            })),
+            of_ticket: true,
             ..Call::default()
         };
         self.api.call(call).await?;
         Ok(receipt(id.to_owned(), "commented"))
+    }
+    async fn find_comment(&self, id: &str, key: &str) -> Result<Option<Receipt>, DeliveryError> {
+        let id = remote(self.api.who(), id)?;
+        let call = Call {
+            path: &["REST", "2.0", "ticket", id, "attachments"],
+            query: &[("fields", "Subject"), ("orderby", "id"), ("order", "DESC"), ("per_page", "100")],
+            of_ticket: true,
+            ..Call::default()
+        };
+        let found: Attachments = self.api.call(call).await?.json(self.api.who())?;
+        let marker = marker(key);
+        let ours = |it: &Attachment| it.subject.as_ref().is_some_and(|subject| *subject == marker);
+        Ok(found.items.iter().any(ours).then(|| receipt(id.to_owned(), "had the comment")))
+    }
+
+    async fn turn(&self, id: &str, news: News) -> Result<(), DeliveryError> {
+        let wanted = match news {
+            News::Progress => None,
+            News::Over => self.close_as.as_deref(),
+            News::Again => self.reopen_as.as_deref(),
+        };
+        let Some(wanted) = wanted else { return Ok(()) };
+        let id = remote(self.api.who(), id)?;
+        let status = self.status(id).await?;
+        let closed = |status: &str| {
+            status == RESOLVED || DECLINED.contains(&status) || self.close_as.as_deref() == Some(status)
+        };
+        // What a person closed already stays closed; what one declined is never opened again.
+        let settled = match news {
+            News::Over => closed(&status),
+            _ => !closed(&status) || DECLINED.contains(&status.as_str()),
+        };
+        if settled || status == wanted {
+            return Ok(());
+        }
+        let call = Call {
+            method: Method::PUT,
+            path: &["REST", "2.0", "ticket", id],
+            body: Some(json!({ "Status": wanted })),
+            of_ticket: true,
+            ..Call::default()
+        };
+        self.api.call(call).await?;
+        // RT answers 200 to a status that the queue's lifecycle does not have.
+        if self.status(id).await? == wanted {
+            return Ok(());
+        }
+        Err(DeliveryError::Permanent { why: format!("RT did not give ticket {id} the configured status") })
+    }
+}
+
+impl Rt {
+    async fn status(&self, id: &str) -> Result<String, DeliveryError> {
+        let call =
+            Call { path: &["REST", "2.0", "ticket", id], of_ticket: true, ..Call::default() };
+        let standing: Standing = self.api.call(call).await?.json(self.api.who())?;
+        Ok(standing.status)
     }
 }

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use daemon::Clock;
 use serde::Serialize;
 
 use crate::channels::{
-    DeliveryError, Desk, Parts, Plugin, Receipt, SettingsError, Ticket,
+    Comment, DeliveryError, Desk, Parts, Plugin, Receipt, SettingsError, Ticket,
     hook::{Hook, HookSettings, receipt},
     http::Effect,
 };
@@ -21,17 +20,12 @@ impl Plugin<dyn Desk> for Settings {
     }
 
     fn build(self, parts: &Parts) -> Result<Arc<dyn Desk>, SettingsError> {
-        Ok(Arc::new(ByWebhook {
-            hook: Hook::new(self)?,
-            clock: parts.clock.clone(),
-            environment: parts.environment.clone(),
-        }))
+        Ok(Arc::new(ByWebhook { hook: Hook::new(self)?, environment: parts.environment.clone() }))
     }
 }
 
 struct ByWebhook {
     hook: Hook,
-    clock: Clock,
     environment: Arc<str>,
 }
 
@@ -45,7 +39,7 @@ struct Create<'a> {
 
 /// Data of `ticket.comment`.
 #[derive(Serialize)]
-struct Comment<'a> {
+struct Said<'a> {
     environment: &'a str,
     ticket: &'a str,
     key: &'a str,
@@ -72,9 +66,10 @@ impl Desk for ByWebhook {
         Ok(None)
     }
 
-    async fn comment(&self, remote: &str, key: &str, text: &str) -> Result<Receipt, DeliveryError> {
-        let data = Comment { environment: &self.environment, ticket: remote, key, text };
-        let answer = self.hook.post(Effect::Once, "ticket.comment", key, self.clock.now(), data).await?;
+    async fn comment(&self, remote: &str, comment: &Comment<'_>) -> Result<Receipt, DeliveryError> {
+        let Comment { key, text, at } = *comment;
+        let data = Said { environment: &self.environment, ticket: remote, key, text };
+        let answer = self.hook.post(Effect::Once, "ticket.comment", key, at, data).await?;
         Ok(receipt(&answer))
     }
 }

@@ -77,6 +77,9 @@ pub(super) fn mail(
         let opening = message_id(opening)?;
         builder = thread(builder, opening);
     }
+    if let Some(page) = &sender.preferences_url {
+        builder = builder.raw_header(header("List-Unsubscribe", &format!("<{page}>")));
+    }
     let part = |kind: ContentType, body: &str| SinglePart::builder().header(kind).body(body.to_owned());
     // The same bytes for every attempt: the boundary comes from the key instead of chance.
     let alternative = MultiPart::alternative()
@@ -94,9 +97,12 @@ pub(super) fn thread(builder: MessageBuilder, opening: String) -> MessageBuilder
     builder.in_reply_to(opening.clone()).references(opening)
 }
 
+fn header(name: &'static str, value: &str) -> HeaderValue {
+    HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned())
+}
+
 /// No vacation note shall answer (RFC 3834).
 pub(super) fn automatic(builder: MessageBuilder) -> MessageBuilder {
-    let header = |name, value: &str| HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned());
     builder
         .raw_header(header("Auto-Submitted", "auto-generated"))
         .raw_header(header("X-Auto-Response-Suppress", "All"))

@@ -21,6 +21,9 @@ pub struct Sender {
     pub app: String,
     /// Where that is (`https://…`), for a button; never a bank's page.
     pub app_url: Option<String>,
+    /// A page (`https://…`) where customers choose what they are written to about, for the footer and the
+    /// header `List-Unsubscribe`.
+    pub preferences_url: Option<String>,
     /// The colour of the brand, `#rrggbb`, on which white text can be read.
     pub color: String,
     /// The customers' offset from UTC in hours, for dates in words.
@@ -37,6 +40,7 @@ impl Default for Sender {
             brand: None,
             app: "our app".to_owned(),
             app_url: None,
+            preferences_url: None,
             color: "#1f4e8c".to_owned(),
             utc_offset_hours: 10,
             help: BTreeMap::new(),
@@ -83,10 +87,11 @@ impl Sender {
         if hex.len() != 6 || !hex.chars().all(|c| c.is_ascii_hexdigit()) {
             return refuse("color", "must be written as #rrggbb");
         }
-        if let Some(app_url) = &self.app_url {
-            match url::Url::parse(app_url) {
-                Ok(url) if url.scheme() == "https" && url.host_str().is_some() => {}
-                _ => return refuse("app_url", "must be an https address"),
+        for (key, page) in [("app_url", &self.app_url), ("preferences_url", &self.preferences_url)] {
+            let Some(page) = page else { continue };
+            match url::Url::parse(page) {
+                Ok(url) if url.scheme() == "https" && url.host_str().is_some() && fits(page) => {}
+                _ => return refuse(key, "must be an https address of at most 400 characters"),
             }
         }
         if !(-12..=14).contains(&self.utc_offset_hours) {
@@ -94,4 +99,9 @@ impl Sender {
         }
         Ok(())
     }
+}
+
+/// An address that a header can carry as it is.
+fn fits(url: &str) -> bool {
+    url.len() <= 400 && url.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'<' | b'>'))
 }

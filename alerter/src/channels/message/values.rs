@@ -19,6 +19,8 @@ pub(super) struct Values {
     pub app: String,
     /// Its address, or nothing.
     pub app_url: String,
+    /// The page of preferences, or nothing.
+    pub preferences_url: String,
     /// The colour of the brand.
     pub color: String,
     /// Every connection of the message.
@@ -65,6 +67,7 @@ impl Values {
             brand: clean(sender.brand(), 80),
             app: clean(&sender.app, 80),
             app_url: sender.app_url.clone().unwrap_or_default(),
+            preferences_url: sender.preferences_url.clone().unwrap_or_default(),
             color: sender.color.clone(),
             institutions: list(&names),
             count: names.len(),

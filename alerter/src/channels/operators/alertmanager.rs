@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::channels::{
-    DeliveryError, Notice, Operators, Parts, Plugin, Receipt, SettingsError,
+    DeliveryError, Notice, Operators, Parts, Plugin, Receipt, Repeat, SettingsError,
     http::{self, Effect},
 };
 
@@ -28,8 +28,11 @@ pub struct Settings {
     /// The file with that user's password.
     #[serde(default)]
     pub password_file: Option<PathBuf>,
-    /// After this long without a repetition Alertmanager takes the alert for over; 1 h where not set. It must
-    /// exceed the time between repetitions.
+    /// How often what lasts is sent again; every minute where not set, as Prometheus does.
+    #[serde(default)]
+    pub repeat_every: Option<daemon::config::Duration>,
+    /// After this long without a repetition Alertmanager takes the alert for over; 1 h where not set, so that
+    /// an alerter that is away for a while ends nothing. At least four times `repeat_every`.
     #[serde(default)]
     pub expires_after: Option<daemon::config::Duration>,
     /// How long Alertmanager may take; 10 s where not set.
@@ -48,11 +51,17 @@ impl Plugin<dyn Operators> for Settings {
             (Some(user), Some(file)) => Some((user, http::secret("password_file", &file)?)),
             _ => return Err(SettingsError::new("`username` and `password_file` go together")),
         };
+        let repeat_every = self.repeat_every.map_or(Duration::from_secs(60), |every| every.0);
+        let expires_after = self.expires_after.map_or(Duration::from_secs(3600), |after| after.0);
+        if repeat_every.is_zero() || expires_after < repeat_every.saturating_mul(4) {
+            return Err(SettingsError::new("`expires_after` must be at least four times `repeat_every`"));
+        }
         Ok(Arc::new(Alertmanager {
             url: http::url(&format!("{}/api/v2/alerts", self.url.trim_end_matches('/')))?,
             client: http::client(self.timeout.map_or(Duration::from_secs(10), |timeout| timeout.0))?,
             login,
-            expires_after: self.expires_after.map_or(Duration::from_secs(3600), |after| after.0),
+            repeat_every,
+            expires_after,
             clock: parts.clock.clone(),
             environment: parts.environment.clone(),
         }))
@@ -63,6 +72,7 @@ struct Alertmanager {
     url: Url,
     client: reqwest::Client,
     login: Option<(String, Secret)>,
+    repeat_every: Duration,
     expires_after: Duration,
     clock: Clock,
     environment: Arc<str>,
@@ -88,6 +98,10 @@ impl Operators for Alertmanager {
         http::ask("Alertmanager", Effect::Repeatable, request).await?;
         let what = if notice.ended.is_some() { "the end" } else { "the alert" };
         Ok(Receipt { remote: String::new(), detail: format!("Alertmanager took {what}") })
+    }
+
+    fn repeat(&self) -> Option<Repeat> {
+        Some(Repeat { every: self.repeat_every, only_while_heard: false })
     }
 }
 

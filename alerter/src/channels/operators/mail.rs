@@ -53,6 +53,9 @@ struct ByMail {
 impl Operators for ByMail {
     async fn notify(&self, notice: &Notice) -> Result<Receipt, DeliveryError> {
         let (word, key, answers, at) = match notice.ended {
+            None if notice.labels.get("severity").is_some_and(|severity| severity == "info") => {
+                ("INFO", notice.key.clone(), None, notice.since)
+            }
             None => ("FIRING", notice.key.clone(), None, notice.since),
             Some(ended) => ("ENDED", format!("{}/ended", notice.key), Some(notice.key.as_str()), ended),
         };

@@ -1,5 +1,9 @@
 //! Channels that take notices to operators.
 
+mod repeat;
+
+pub use repeat::{Lasting, repeat};
+
 use super::registry::plugins;
 
 plugins! {
@@ -9,6 +13,8 @@ plugins! {
         files => Files,
         /// Alertmanager, as alerts.
         alertmanager => Alertmanager,
+        /// A dead man's switch, called while the watchdog fires.
+        heartbeat => Heartbeat,
         /// By mail.
         mail => Mail,
         /// Any other system, by signed webhook.

@@ -60,4 +60,7 @@ impl Channel for Files {
         }
         Ok(Receipt { remote: path.display().to_string(), detail: "written as a file".to_owned() })
     }
+    fn leaves(&self) -> bool {
+        false
+    }
 }

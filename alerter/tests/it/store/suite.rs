@@ -177,6 +177,7 @@ async fn tickets_and_suppressions_are_kept_and_carried_over(place: Place) {
             connections: vec!["c-a".into()],
             institution: "AU1".into(),
             scenario: "unknown".into(),
+            severity: String::new(),
             at: now(),
         },
         cases: Vec::new(),

@@ -35,6 +35,12 @@ impl Got {
         lines.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
     }
 
+    /// The method and the path with its query.
+    pub(crate) fn target(&self) -> (&str, &str) {
+        let mut words = self.head.split_whitespace();
+        (words.next().unwrap_or_default(), words.next().unwrap_or_default())
+    }
+
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap()
     }
@@ -76,16 +82,14 @@ impl Web {
     }
 }
 
-async fn converse(mut stream: TcpStream, reply: &Reply, got: &Mutex<Vec<Got>>) -> std::io::Result<()> {
-    if *reply == Reply::HangUpFirst {
-        return Ok(());
-    }
+/// One request, whole; `None` if the client went away.
+pub(super) async fn read(stream: &mut TcpStream) -> std::io::Result<Option<Got>> {
     let mut bytes = Vec::new();
     let (head, length) = loop {
         let mut chunk = [0; 4096];
         let read = stream.read(&mut chunk).await?;
         if read == 0 {
-            return Ok(());
+            return Ok(None);
         }
         bytes.extend_from_slice(&chunk[..read]);
         let text = String::from_utf8_lossy(&bytes).into_owned();
@@ -100,9 +104,20 @@ async fn converse(mut stream: TcpStream, reply: &Reply, got: &Mutex<Vec<Got>>) -
     while body.len() < length {
         let mut chunk = [0; 4096];
         let read = stream.read(&mut chunk).await?;
+        if read == 0 {
+            return Ok(None);
+        }
         body.extend_from_slice(&chunk[..read]);
     }
-    got.lock().unwrap().push(Got { head, body: String::from_utf8(body).unwrap() });
+    Ok(Some(Got { head, body: String::from_utf8(body).unwrap() }))
+}
+
+async fn converse(mut stream: TcpStream, reply: &Reply, got: &Mutex<Vec<Got>>) -> std::io::Result<()> {
+    if *reply == Reply::HangUpFirst {
+        return Ok(());
+    }
+    let Some(request) = read(&mut stream).await? else { return Ok(()) };
+    got.lock().unwrap().push(request);
     match reply {
         Reply::Say(status, headers, text) => {
             let answer = format!(

@@ -124,6 +124,7 @@ impl World {
                 user: Some("mail".into()),
                 desk: Some("desk".into()),
                 operators: vec!["ops".into()],
+                ..Routes::default()
             },
         };
         change(&mut settings);

@@ -126,6 +126,7 @@ fn configuration(base: &Path, starttls: u16, implicit: u16) -> String {
 primary_hostname = localhost
 spool_directory = {base}/spool
 log_file_path = {base}/log/%slog
+log_selector = +incoming_port
 pid_file_path = {base}/spool/exim.pid
 daemon_smtp_ports = {starttls} : {implicit}
 local_interfaces = 127.0.0.1.{starttls} : 127.0.0.1.{implicit}

@@ -104,6 +104,7 @@ impl Sim {
                 user: Some("mail".into()),
                 desk: Some("desk".into()),
                 operators: vec!["ops".into()],
+                ..Routes::default()
             },
             salt: daemon::Secret::new("salt"),
         };

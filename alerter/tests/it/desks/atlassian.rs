@@ -1,0 +1,388 @@
+//! Jira Cloud and Jira Service Management Cloud as far as their documentation describes what the plugins
+//! use: authentication, required fields, documents, search that lags behind, transitions by id.
+
+use std::sync::{Arc, Mutex};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use basiq_alerter::channels::{Desk, Plugin, desks};
+use daemon::{Clock, Timestamp};
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+
+use super::{Seen, Stage, whole};
+use crate::{
+    channels_files::parts as parts_of,
+    support::{
+        http::{AsyncHandler, Faults, Said, parts, serve},
+        web::Got,
+    },
+};
+
+const EMAIL: &str = "robot@partner.example";
+const TOKEN: &str = "t0ken-5ecret";
+const CLOSE: &str = "31";
+const REOPEN: &str = "11";
+/// "Seconds to minutes": less than the alerter waits before it searches.
+const LAG: SignedDuration = SignedDuration::from_mins(4);
+
+#[derive(Clone)]
+struct Issue {
+    key: String,
+    fields: Value,
+    comments: Vec<(Value, bool)>,
+    done: bool,
+    created: Timestamp,
+}
+
+struct Site {
+    issues: Mutex<Vec<Issue>>,
+    clock: Clock,
+}
+
+/// Every text of an Atlassian document, or why it is none.
+fn document(node: &Value) -> Result<String, &'static str> {
+    if node["type"] != "doc" || node["version"] != 1 {
+        return Err("INVALID_INPUT: not a document of version 1");
+    }
+    inside(node)
+}
+
+fn inside(node: &Value) -> Result<String, &'static str> {
+    let mut text = String::new();
+    for child in node["content"].as_array().ok_or("INVALID_INPUT: no content")? {
+        match child["type"].as_str() {
+            Some("paragraph") => text.push_str(&format!("{}\n\n", inside(child)?)),
+            Some("hardBreak") => text.push('\n'),
+            Some("text") => match child["text"].as_str() {
+                Some("") | None => return Err("INVALID_INPUT: an empty text"),
+                Some(words) => text.push_str(words),
+            },
+            _ => return Err("INVALID_INPUT: an unknown node"),
+        }
+    }
+    Ok(text)
+}
+
+fn wrong(field: &str, why: &str) -> Said {
+    Said::json(400, &json!({ "errorMessages": [], "errors": { field: why } }))
+}
+
+impl AsyncHandler for Arc<Site> {
+    async fn answer(&self, got: Got) -> Said {
+        let expected = format!("Basic {}", BASE64_STANDARD.encode(format!("{EMAIL}:{TOKEN}")));
+        if got.header("authorization") != Some(&expected) {
+            return Said::empty(401);
+        }
+        let (path, query) = parts(&got);
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        let (method, _) = got.target();
+        if matches!(method, "POST" | "PUT") && got.header("content-type") != Some("application/json") {
+            return Said::empty(415);
+        }
+        match (method, &path[..]) {
+            ("POST", ["rest", "api", "3", "issue"]) => self.create(&got.json()["fields"]),
+            ("GET" | "POST", ["rest", "api", "3", "search"]) => Said::empty(410),
+            ("POST", ["rest", "api", "3", "search", "jql"]) => self.search(&got.json()),
+            (method, ["rest", "api", "3", "issue", key, rest @ ..]) => {
+                let body = (method == "POST").then(|| got.json());
+                self.of_issue(key, method, rest, body.as_ref())
+            }
+            ("POST", ["rest", "servicedeskapi", "request"]) => self.request(&got.json()),
+            ("GET", ["rest", "servicedeskapi", "request"]) => self.search_requests(&query),
+            (method, ["rest", "servicedeskapi", "request", key, rest @ ..]) => {
+                let body = (method == "POST").then(|| got.json());
+                self.of_request(key, method, rest, body.as_ref(), &query)
+            }
+            _ => Said::empty(404),
+        }
+    }
+}
+
+impl Site {
+    fn add(&self, fields: Value) -> String {
+        let mut issues = self.issues.lock().unwrap();
+        let key = format!("BANK-{}", issues.len() + 1);
+        let created = self.clock.now();
+        issues.push(Issue { key: key.clone(), fields, comments: Vec::new(), done: false, created });
+        key
+    }
+
+    fn create(&self, fields: &Value) -> Said {
+        if fields["project"]["key"] != "BANK" {
+            return wrong("project", "valid project is required");
+        }
+        if fields["issuetype"]["name"] != "Incident" {
+            return wrong("issuetype", "Specify a valid issue type");
+        }
+        match fields["summary"].as_str() {
+            None | Some("") => return wrong("summary", "You must specify a summary of the issue."),
+            Some(text) if text.contains('\n') || text.chars().count() > 255 => {
+                return wrong("summary", "The summary is invalid because it contains newline characters.");
+            }
+            Some(_) => {}
+        }
+        if let Err(why) = document(&fields["description"]) {
+            return wrong("description", why);
+        }
+        let labels = fields["labels"].as_array().cloned().unwrap_or_default();
+        if labels.iter().any(|label| label.as_str().is_none_or(|label| label.contains(' '))) {
+            return wrong("labels", "The label can't contain spaces.");
+        }
+        let priorities = ["Highest", "High", "Medium", "Low", "Lowest"];
+        if !fields["priority"]["name"].as_str().is_some_and(|name| priorities.contains(&name)) {
+            return wrong("priority", "The priority selected is invalid.");
+        }
+        if !["Bank A", "Other"].contains(&fields["customfield_10010"]["value"].as_str().unwrap_or_default()) {
+            return wrong("customfield_10010", "Bank is required.");
+        }
+        let key = self.add(fields.clone());
+        Said::json(201, &json!({ "id": "10001", "key": key, "self": "x" }))
+    }
+
+    fn search(&self, body: &Value) -> Said {
+        let jql = body["jql"].as_str().unwrap_or_default();
+        let asked = jql
+            .strip_prefix("project = \"BANK\" AND labels = \"")
+            .and_then(|rest| rest.strip_suffix("\" ORDER BY created ASC"));
+        let Some(label) = asked.filter(|label| !label.contains('"')) else {
+            return Said::json(400, &json!({ "errorMessages": ["Error in the JQL Query"] }));
+        };
+        let now = self.clock.now();
+        let issues = self.issues.lock().unwrap();
+        let fits = |issue: &&Issue| {
+            let labels = issue.fields["labels"].as_array().cloned().unwrap_or_default();
+            labels.contains(&json!(label)) && now.duration_since(issue.created) >= LAG
+        };
+        let found: Vec<Value> = issues.iter().filter(fits).map(|issue| json!({ "key": issue.key })).collect();
+        Said::json(200, &json!({ "issues": found, "isLast": true }))
+    }
+
+    fn with<T>(&self, key: &str, then: impl FnOnce(&mut Issue) -> T) -> Option<T> {
+        self.issues.lock().unwrap().iter_mut().find(|issue| issue.key == key).map(then)
+    }
+
+    fn of_issue(&self, key: &str, method: &str, rest: &[&str], body: Option<&Value>) -> Said {
+        let said = self.with(key, |issue| match (method, rest, body) {
+            ("GET", [], _) => {
+                let category = if issue.done { "done" } else { "new" };
+                Said::json(200, &json!({ "fields": { "status": { "statusCategory": { "key": category } } } }))
+            }
+            ("GET", ["comment"], _) => {
+                let comments: Vec<Value> =
+                    issue.comments.iter().rev().map(|(body, _)| json!({ "body": body })).collect();
+                Said::json(200, &json!({ "comments": comments, "total": comments.len() }))
+            }
+            ("POST", ["comment"], Some(body)) => match document(&body["body"]) {
+                Err(why) => wrong("comment", why),
+                Ok(_) => {
+                    issue.comments.push((body["body"].clone(), false));
+                    Said::json(201, &json!({ "id": "1" }))
+                }
+            },
+            ("GET", ["transitions"], _) => {
+                let id = if issue.done { REOPEN } else { CLOSE };
+                Said::json(200, &json!({ "transitions": [{ "id": id, "name": "Erledigt" }] }))
+            }
+            ("POST", ["transitions"], Some(body)) => turn(issue, &body["transition"]["id"]),
+            _ => Said::empty(405),
+        });
+        said.unwrap_or_else(|| Said::empty(404))
+    }
+
+    fn request(&self, body: &Value) -> Said {
+        if body["serviceDeskId"] != "7" || body["requestTypeId"] != "11" {
+            return Said::empty(400);
+        }
+        let fields = body["requestFieldValues"].as_object().cloned().unwrap_or_default();
+        for name in ["summary", "description", "customfield_2"] {
+            if fields.get(name).and_then(Value::as_str).is_none_or(str::is_empty) {
+                return Said::json(400, &json!({ "errorMessage": format!("{name} is required.") }));
+            }
+        }
+        if fields.len() != 3 {
+            return Said::json(400, &json!({ "errorMessage": "a field is not of the request type" }));
+        }
+        let key = self.add(Value::Object(fields));
+        Said::json(201, &json!({ "issueId": "107001", "issueKey": key, "serviceDeskId": "7" }))
+    }
+
+    fn search_requests(&self, query: &[(String, String)]) -> Said {
+        let asked = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        let (Some(term), Some("7"), Some("ALL_REQUESTS")) =
+            (asked("searchTerm"), asked("serviceDeskId"), asked("requestStatus"))
+        else {
+            return Said::empty(400);
+        };
+        let now = self.clock.now();
+        let issues = self.issues.lock().unwrap();
+        // A search for words: every part of the term, in any place.
+        let fits = |issue: &&Issue| {
+            let summary = issue.fields["summary"].as_str().unwrap_or_default();
+            term.split('-').any(|word| summary.contains(word)) && now.duration_since(issue.created) >= LAG
+        };
+        let shown = |issue: &Issue| {
+            json!({
+                "issueKey": issue.key,
+                "requestFieldValues": [
+                    { "fieldId": "summary", "label": "Summary", "value": issue.fields["summary"] },
+                ],
+            })
+        };
+        let values: Vec<Value> = issues.iter().filter(fits).map(shown).collect();
+        Said::json(200, &json!({ "size": values.len(), "start": 0, "isLastPage": true, "values": values }))
+    }
+
+    fn of_request(
+        &self,
+        key: &str,
+        method: &str,
+        rest: &[&str],
+        body: Option<&Value>,
+        query: &[(String, String)],
+    ) -> Said {
+        let number = |name: &str| {
+            query.iter().find(|(key, _)| key == name).and_then(|(_, value)| value.parse::<usize>().ok())
+        };
+        let said = self.with(key, |issue| match (method, rest, body) {
+            ("GET", [], _) => {
+                let category = if issue.done { "DONE" } else { "NEW" };
+                Said::json(200, &json!({ "currentStatus": { "statusCategory": category } }))
+            }
+            ("GET", ["comment"], _) => {
+                // Small pages, oldest first, whatever limit was asked for.
+                let start = number("start").unwrap_or(0).min(issue.comments.len());
+                let page: Vec<Value> = issue.comments[start..]
+                    .iter()
+                    .take(50)
+                    .map(|(body, _)| json!({ "body": body }))
+                    .collect();
+                let last = start + page.len() == issue.comments.len();
+                Said::json(200, &json!({ "values": page, "isLastPage": last }))
+            }
+            ("POST", ["comment"], Some(body)) => match (&body["body"], &body["public"]) {
+                (Value::String(text), Value::Bool(public)) if !text.is_empty() => {
+                    issue.comments.push((json!(text), *public));
+                    Said::json(201, &json!({ "id": "1" }))
+                }
+                _ => Said::empty(400),
+            },
+            ("GET", ["transition"], _) => {
+                let id = if issue.done { REOPEN } else { CLOSE };
+                Said::json(200, &json!({ "values": [{ "id": id, "name": "Erledigt" }] }))
+            }
+            ("POST", ["transition"], Some(body)) => turn(issue, &body["id"]),
+            _ => Said::empty(405),
+        });
+        said.unwrap_or_else(|| Said::empty(404))
+    }
+}
+
+fn turn(issue: &mut Issue, id: &Value) -> Said {
+    if *id != json!(if issue.done { REOPEN } else { CLOSE }) {
+        return Said::json(400, &json!({ "errorMessages": ["It isn't possible to move it that way."] }));
+    }
+    issue.done = !issue.done;
+    Said::empty(204)
+}
+
+struct Double {
+    site: Arc<Site>,
+    faults: Faults,
+    desk: Arc<dyn Desk>,
+    paths: (&'static str, &'static str),
+    _folder: tempfile::TempDir,
+}
+
+impl Stage for Double {
+    fn desk(&self) -> Arc<dyn Desk> {
+        self.desk.clone()
+    }
+
+    fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    fn paths(&self) -> (&'static str, &'static str) {
+        self.paths
+    }
+
+    async fn seen(&self) -> Vec<Seen> {
+        let text =
+            |value: &Value| value.as_str().map(str::to_owned).unwrap_or_else(|| inside(value).unwrap());
+        let seen = |issue: &Issue| Seen {
+            id: issue.key.clone(),
+            text: format!("{}\n{}", text(&issue.fields["summary"]), text(&issue.fields["description"])),
+            comments: issue.comments.iter().map(|(body, _)| text(body)).collect(),
+            open: !issue.done,
+        };
+        self.site.issues.lock().unwrap().iter().map(seen).collect()
+    }
+
+    async fn person_closes(&self, id: &str) {
+        self.site.with(id, |issue| issue.done = true).unwrap();
+    }
+}
+
+async fn site(clock: &Clock) -> (Arc<Site>, Faults, String, tempfile::TempDir) {
+    let site = Arc::new(Site { issues: Mutex::default(), clock: clock.clone() });
+    let faults = Faults::default();
+    let url = serve(faults.clone(), site.clone()).await;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("token"), TOKEN).unwrap();
+    (site, faults, url, folder)
+}
+
+async fn jira(clock: Clock) -> Option<Double> {
+    let (site, faults, url, folder) = site(&clock).await;
+    let settings = format!(
+        "name: jira\nurl: {url}\nemail: {EMAIL}\ntoken_file: {}\nproject: BANK\nissue_type: Incident\n\
+         labels: [bank]\nclose_transition: '{CLOSE}'\nreopen_transition: '{REOPEN}'\nfields:\n\
+         \x20 priority: {{name: \"{{% if connections|length > 9 %}}Highest{{% else %}}Medium{{% endif %}}\"}}\n\
+         \x20 customfield_10010: {{value: \"{{{{ 'Bank A' if institution == 'AU00001' else 'Other' }}}}\"}}\n",
+        folder.path().join("token").display()
+    );
+    let settings: desks::jira::Settings = serde_saphyr::from_str(&settings).unwrap();
+    let desk = settings.build(&parts_of(folder.path())).unwrap();
+    Some(Double { site, faults, desk, paths: ("/issue", "/comment"), _folder: folder })
+}
+
+async fn jsm(clock: Clock) -> Option<Double> {
+    let (site, faults, url, folder) = site(&clock).await;
+    let settings = format!(
+        "name: jsm\nurl: {url}\nemail: {EMAIL}\ntoken_file: {}\nservice_desk: '7'\nrequest_type: '11'\n\
+         internal_comments: true\nclose_transition: '{CLOSE}'\nreopen_transition: '{REOPEN}'\nfields:\n\
+         \x20 customfield_2: \"{{{{ environment }}}}: {{{{ scenario }}}}\"\n",
+        folder.path().join("token").display()
+    );
+    let settings: desks::jsm::Settings = serde_saphyr::from_str(&settings).unwrap();
+    let desk = settings.build(&parts_of(folder.path())).unwrap();
+    Some(Double { site, faults, desk, paths: ("/request", "/comment"), _folder: folder })
+}
+
+#[tokio::test]
+async fn a_whole_incident_and_a_storm_at_jira() {
+    whole(jira).await;
+}
+
+#[tokio::test]
+async fn a_whole_incident_and_a_storm_at_jira_service_management() {
+    whole(jsm).await;
+}
+
+#[tokio::test]
+async fn priorities_and_required_fields_follow_the_ticket_at_jira() {
+    let clock = Clock::system();
+    let double = jira(clock.clone()).await.unwrap();
+    let mut ticket = crate::channels_files::ticket();
+    double.desk.create(&ticket).await.unwrap();
+    ticket.institution = "AU00001".to_owned();
+    ticket.connections = (0..10).map(|n| format!("c-{n}")).collect();
+    double.desk.create(&ticket).await.unwrap();
+    let issues = double.site.issues.lock().unwrap();
+    let of = |n: usize| {
+        let fields = &issues[n].fields;
+        (fields["priority"]["name"].clone(), fields["customfield_10010"]["value"].clone())
+    };
+    assert_eq!(of(0), (json!("Medium"), json!("Other")));
+    assert_eq!(of(1), (json!("Highest"), json!("Bank A")));
+}

@@ -1,0 +1,269 @@
+//! Request Tracker 5, the real one: a private instance with its own SQLite database, behind a proxy that
+//! loses answers and lets the search lag. Skipped loudly where RT is not installed.
+
+use std::{
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use basiq_alerter::channels::{DeliveryError, Desk, News, Plugin, desks};
+use daemon::{Clock, Timestamp};
+use serde_json::{Value, json};
+use stories::real::{free_port, program, run};
+
+use super::{Seen, Stage, until, whole};
+use crate::{
+    channels_files::{parts, ticket},
+    support::{
+        http::{AsyncHandler, Faults, Said, serve},
+        web::Got,
+    },
+};
+
+const SERVER: &str = "/usr/share/request-tracker5/libexec/rt-server";
+const LIBRARY: &str = "/usr/share/request-tracker5/lib";
+const ROOT: &str = "root-of-a-test";
+
+/// Custom fields, the alerter's own account with no more rights than it needs, and its token.
+const ACCOUNT: &str = r#"
+our @Queues = ({ Name => 'Basiq' }, { Name => 'Elsewhere' });
+our @CustomFields = ({ Name => 'ConnectionId', Type => 'FreeformSingle',
+    LookupType => 'RT::Queue-RT::Ticket', Queue => ['Basiq'] });
+our @Users = ({ Name => 'alerter', Privileged => 1 });
+our @Final = (sub {
+    my $user = RT::User->new(RT->SystemUser); $user->Load('alerter');
+    my $queue = RT::Queue->new(RT->SystemUser); $queue->Load('Basiq');
+    $user->PrincipalObj->GrantRight(Object => $queue, Right => $_)
+        for qw(SeeQueue ShowTicket ShowTicketComments CreateTicket CommentOnTicket ModifyTicket
+               SeeCustomField ModifyCustomField);
+    my $token = RT::AuthToken->new(RT->SystemUser);
+    my ($ok, $why, $text) = $token->Create(Owner => $user->id, Description => 'test');
+    die $why unless $ok;
+    open my $file, '>', $ENV{TOKEN_FILE} or die $!; print $file $text; close $file;
+});
+1;
+"#;
+
+struct Rt {
+    server: Child,
+    url: String,
+    folder: tempfile::TempDir,
+}
+
+impl Drop for Rt {
+    fn drop(&mut self) {
+        // Its workers with it, whatever became of the test.
+        let _ = Command::new("kill").args(["-KILL", "--", &format!("-{}", self.server.id())]).status();
+        let _ = self.server.wait();
+    }
+}
+
+fn environment<'a>(command: &'a mut Command, folder: &Path) -> &'a mut Command {
+    command
+        .env("RT_SITE_CONFIG", folder.join("site.pm"))
+        .env("RT_SITE_CONFIG_DIR", folder.join("conf.d"))
+        .env("TOKEN_FILE", folder.join("token"))
+}
+
+impl Rt {
+    async fn start() -> Option<Self> {
+        let setup = program("rt-setup-database-5", "request-tracker5 rt5-db-sqlite rt5-standalone starman")?;
+        if !Path::new(SERVER).is_file() {
+            stories::real::skip("rt-server is absent; install the Debian package rt5-standalone");
+            return None;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let base = folder.path();
+        for name in ["conf.d", "session"] {
+            std::fs::create_dir(base.join(name)).unwrap();
+        }
+        let port = free_port().unwrap();
+        let site = format!(
+            "Set($rtname, 'rt.test'); Set($Organization, 'rt.test');\n\
+             Set($WebDomain, '127.0.0.1'); Set($WebPort, {port}); Set($WebPath, '');\n\
+             Set($DatabaseType, 'SQLite'); Set($DatabaseName, '{base}/rtdb');\n\
+             Set($MailCommand, 'testfile'); Set($MasonSessionDir, '{base}/session');\n\
+             Set($LogToSyslog, undef); Set($LogToSTDERR, 'error'); Set($LogToFile, undef);\n\
+             Set($Timezone, 'UTC');\n1;\n",
+            base = base.display()
+        );
+        std::fs::write(base.join("site.pm"), site).unwrap();
+        std::fs::write(base.join("root"), ROOT).unwrap();
+        std::fs::write(base.join("account.pl"), ACCOUNT).unwrap();
+        let make = |arguments: &[&str], file: &str, path: PathBuf| {
+            let mut command = Command::new(&setup);
+            command.args(arguments).arg(file).arg(path);
+            run(environment(&mut command, base)).unwrap();
+        };
+        make(&["--action", "init"], "--root-password-file", base.join("root"));
+        make(&["--action", "insert", "--skip-create"], "--datafile", base.join("account.pl"));
+        let mut command = Command::new(SERVER);
+        command
+            .args(["--server", "Starlet", "--host", "127.0.0.1", "--port", &port.to_string()])
+            .args(["--max-workers", "2", "--env", "deployment"])
+            .env("PERL5LIB", LIBRARY)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0);
+        let server = environment(&mut command, base).spawn().unwrap();
+        let rt = Self { server, url: format!("http://127.0.0.1:{port}"), folder };
+        until("RT listens", async || rt.get("rt").await.is_some()).await;
+        Some(rt)
+    }
+
+    fn token(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("token")).unwrap()
+    }
+
+    fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().unwrap();
+        client
+            .request(method, format!("{}/REST/2.0/{path}", self.url))
+            .header("authorization", format!("token {}", self.token().trim()))
+    }
+
+    async fn get(&self, path: &str) -> Option<Value> {
+        let answer = self.request(reqwest::Method::GET, path).send().await.ok()?;
+        answer.json().await.ok()
+    }
+}
+
+/// Hands everything on to RT but searches, which find nothing for a while after a ticket was filed.
+struct Proxy {
+    rt: Rt,
+    clock: Clock,
+    filed: Mutex<Option<Timestamp>>,
+}
+
+impl AsyncHandler for Arc<Proxy> {
+    async fn answer(&self, got: Got) -> Said {
+        let (method, target) = got.target();
+        let path = target.strip_prefix("/REST/2.0/").unwrap();
+        if path.starts_with("tickets?") {
+            let fresh =
+                self.filed.lock().unwrap().is_some_and(|at| {
+                    self.clock.now().duration_since(at) < jiff::SignedDuration::from_mins(4)
+                });
+            if fresh {
+                return Said::json(200, &json!({ "items": [], "count": 0, "total": 0 }));
+            }
+        }
+        if method == "POST" && path == "ticket" {
+            *self.filed.lock().unwrap() = Some(self.clock.now());
+        }
+        let mut request = self.rt.request(method.parse().unwrap(), path);
+        if !got.body.is_empty() {
+            request = request.header("content-type", "application/json").body(got.body.clone());
+        }
+        let answer = request.send().await.unwrap();
+        let status = answer.status().as_u16();
+        Said { status, headers: Vec::new(), body: answer.text().await.unwrap() }
+    }
+}
+
+struct Tracker {
+    proxy: Arc<Proxy>,
+    faults: Faults,
+    desk: Arc<dyn Desk>,
+}
+
+fn desk(folder: &Path, url: &str, more: &str) -> Arc<dyn Desk> {
+    let settings = format!(
+        "name: rt\nurl: {url}\ntoken_file: {}\ntimeout: 60s\n\
+         queue: \"{{{{ 'Elsewhere' if institution == 'AU09999' else 'Basiq' }}}}\"\n\
+         priority: \"{{{{ 90 if connections|length > 9 else 50 }}}}\"\n\
+         custom_fields: {{ConnectionId: \"{{{{ connections[0] }}}}\"}}\n{more}",
+        folder.join("token").display()
+    );
+    let settings: desks::rt::Settings = serde_saphyr::from_str(&settings).unwrap();
+    settings.build(&parts(folder)).unwrap()
+}
+
+async fn tracker(clock: Clock) -> Option<Tracker> {
+    let rt = Rt::start().await?;
+    let proxy = Arc::new(Proxy { rt, clock, filed: Mutex::default() });
+    let faults = Faults::default();
+    let url = serve(faults.clone(), proxy.clone()).await;
+    let desk = desk(proxy.rt.folder.path(), &url, "close_as: resolved\nreopen_as: open\n");
+    Some(Tracker { proxy, faults, desk })
+}
+
+impl Stage for Tracker {
+    fn desk(&self) -> Arc<dyn Desk> {
+        self.desk.clone()
+    }
+
+    fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    fn paths(&self) -> (&'static str, &'static str) {
+        ("/ticket", "/comment")
+    }
+
+    async fn seen(&self) -> Vec<Seen> {
+        let rt = &self.proxy.rt;
+        let all = rt.get("tickets?query=id%3E0&fields=Status,Subject&orderby=id&per_page=50").await.unwrap();
+        let mut seen = Vec::new();
+        for item in all["items"].as_array().unwrap() {
+            let id = item["id"].as_str().unwrap().to_owned();
+            let of = format!("ticket/{id}/attachments?fields=Content&per_page=50&orderby=id");
+            let parts = rt.get(&of).await.unwrap();
+            let mut texts = parts["items"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|part| part["Content"].as_str().unwrap_or_default().to_owned());
+            let text = format!("{}\n{}", item["Subject"], texts.next().unwrap_or_default());
+            let open = !["resolved", "rejected"].contains(&item["Status"].as_str().unwrap());
+            seen.push(Seen { id, text, comments: texts.collect(), open });
+        }
+        seen
+    }
+
+    async fn person_closes(&self, id: &str) {
+        let body = json!({ "Status": "resolved" });
+        let rt = &self.proxy.rt;
+        rt.request(reqwest::Method::PUT, &format!("ticket/{id}")).json(&body).send().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_whole_incident_and_a_storm_at_a_real_request_tracker() {
+    whole(tracker).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_real_request_tracker_refuses_in_ways_that_are_told_apart() {
+    let Some(rt) = Rt::start().await else { return };
+    let folder = rt.folder.path();
+    let works = desk(folder, &rt.url, "");
+    let filed = works.create(&ticket()).await.unwrap();
+    let shown = rt.get(&format!("ticket/{}", filed.remote)).await.unwrap();
+    assert_eq!(shown["Priority"], "50");
+    assert_eq!(shown["CustomFields"][0]["values"][0], "c-1");
+    assert_eq!(works.find(&ticket().key).await.unwrap().unwrap().remote, filed.remote);
+    assert_eq!(works.find("another").await.unwrap(), None);
+    // Not set to turn tickets: a person does.
+    works.turn(&filed.remote, News::Over).await.unwrap();
+    assert_eq!(rt.get(&format!("ticket/{}", filed.remote)).await.unwrap()["Status"], "new");
+
+    let denied = basiq_alerter::channels::Ticket { institution: "AU09999".to_owned(), ..ticket() };
+    let error = works.create(&denied).await.unwrap_err();
+    assert!(matches!(error, DeliveryError::Channel { .. }), "a queue without rights: {error}");
+    let gone = works.comment("9999", &crate::channels_files::comment("k", "text")).await.unwrap_err();
+    assert!(matches!(gone, DeliveryError::Permanent { .. }), "a ticket that is gone: {gone}");
+    let odd = desk(folder, &rt.url, "close_as: finished\n");
+    let error = odd.turn(&filed.remote, News::Over).await.unwrap_err();
+    assert!(matches!(error, DeliveryError::Permanent { .. }), "a status it does not have: {error}");
+
+    std::fs::write(folder.join("token"), "1-9-00000000000000000000000000000000").unwrap();
+    let stranger = desk(folder, &rt.url, "");
+    let error = stranger.create(&ticket()).await.unwrap_err();
+    assert!(matches!(error, DeliveryError::Channel { .. }), "a wrong token: {error}");
+    assert!(!format!("{error:?}").contains("0000"));
+}
