@@ -119,6 +119,7 @@ impl Browse for Memory {
             since: time("2026-11-22T03:00:00Z"),
             reason: HOSTILE.to_owned(),
             incidents: [REFERENCE.to_owned()].into(),
+            effects: Default::default(),
         };
         let pause = Pause { rule: Some(HOSTILE.to_owned()), ..Pause::default() };
         let body = match kind {
