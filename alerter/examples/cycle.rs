@@ -112,6 +112,7 @@ async fn evaluate(url: &str) -> Result<()> {
         },
         evidence,
         measures: Measures::new(&prometheus::Registry::new())?,
+        own: exposition::Page::new(),
     };
     let taking = async {
         while let Some(report) = reported.recv().await {

@@ -238,6 +238,7 @@ fn incident(n: usize, now: Timestamp) -> Incident {
         refresh_refused: None,
         queued: false,
         ticket: None,
+        ticket_after: None,
         hold: None,
         done: None,
     }
@@ -286,6 +287,7 @@ fn effect(incident: &Incident, action: Action, phase: Phase, state: EffectState)
         created: incident.opened,
         changed: incident.changed,
         remote: None,
+        traceparent: None,
         payload,
     }
 }

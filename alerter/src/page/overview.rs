@@ -44,7 +44,7 @@ impl Cache {
             counts: store.counts().await?,
             groups: store.groups(now).await?,
             pauses: store.kept("pause").await?.len(),
-            held: held.iter().map(|hold| hold.incidents.len() as u64).sum(),
+            held: held.iter().map(|hold| (hold.incidents.len() + hold.effects.len()) as u64).sum(),
         });
         *kept = Some((Instant::now(), counted.clone()));
         Ok(counted)

@@ -9,7 +9,6 @@ use basiq_alerter::{
     config::Config,
     rehearse::{Preview, Replay, preview, replay},
 };
-use clap::{Args as _, FromArgMatches as _};
 use daemon::{Clock, Timestamp};
 use serde_json::Value;
 
