@@ -235,6 +235,9 @@ impl Engine {
         let (began, now) = (std::time::Instant::now(), self.clock.now());
         let Heard { input, state, committed, obeyed, heard, reported } = heard;
         let commanded = !input.commands.is_empty();
+        for (channel, fault) in &input.circuits {
+            self.metrics.circuit(channel, fault.is_some());
+        }
         let changes = self.plan(now, input);
         let unresolved = changes.unresolved.clone();
         let batch = Batch { changes, state, obeyed, heard, at: now };

@@ -24,6 +24,7 @@ pub struct Metrics {
     delivery_delay: Histogram,
     paused: IntGauge,
     holds: IntGauge,
+    circuit_open: IntGaugeVec,
     step_seconds: Histogram,
     commit_errors: IntCounter,
     leader: IntGauge,
@@ -55,6 +56,7 @@ impl Metrics {
             )?,
             paused: gauge(&families::PAUSED)?,
             holds: gauge(&families::HOLDS)?,
+            circuit_open: gauges(&families::CIRCUIT_OPEN)?,
             step_seconds: histogram(&families::STEP_DURATION, &[0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0])?,
             commit_errors: IntCounter::with_opts(families::COMMIT_ERRORS.opts())?,
             leader: gauge(&families::LEADER)?,
@@ -75,6 +77,7 @@ impl Metrics {
             Box::new(metrics.delivery_delay.clone()),
             Box::new(metrics.paused.clone()),
             Box::new(metrics.holds.clone()),
+            Box::new(metrics.circuit_open.clone()),
             Box::new(metrics.step_seconds.clone()),
             Box::new(metrics.commit_errors.clone()),
             Box::new(dry_run),
@@ -110,6 +113,11 @@ impl Metrics {
     pub(crate) fn standing(&self, pauses: usize, holds: usize) {
         self.paused.set(i64::try_from(pauses).unwrap_or(i64::MAX));
         self.holds.set(i64::try_from(holds).unwrap_or(i64::MAX));
+    }
+
+    /// A channel is at fault, or works again.
+    pub(crate) fn circuit(&self, channel: &str, open: bool) {
+        self.circuit_open.with_label_values(&[channel]).set(i64::from(open));
     }
 
     /// The store refused a commit.
@@ -234,6 +242,11 @@ mod tests {
         assert_eq!(value("delivery_delay_seconds", &[]), Some(90.0), "from when it became due");
         assert_eq!(value("plan_step_duration_seconds", &[]), Some(0.25));
         assert_eq!((value("paused", &[]), value("holds", &[])), (Some(2.0), Some(3.0)));
+        assert_eq!(value("circuit_open", &[("channel", "relay")]), None);
+        for open in [true, false] {
+            metrics.circuit("relay", open);
+            assert_eq!(value("circuit_open", &[("channel", "relay")]), Some(f64::from(u8::from(open))));
+        }
         metrics.standing(0, 1);
         assert_eq!((value("paused", &[]), value("holds", &[])), (Some(0.0), Some(1.0)));
         metrics.commit_failed();

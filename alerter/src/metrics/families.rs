@@ -16,6 +16,12 @@ pub(super) const PAUSED: Desc =
 pub(super) const HOLDS: Desc =
     Desc::gauge("basiq_alerter_holds", "How many batches of messages are held back for a person.")
         .example("basiq_alerter_holds > 0");
+pub(super) const CIRCUIT_OPEN: Desc = Desc::gauge(
+    "basiq_alerter_circuit_open",
+    "Whether the channel is at fault, so that what goes through it waits. Absent until it first was.",
+)
+.labels(&["channel"])
+.example("basiq_alerter_circuit_open == 1");
 pub(super) const INCIDENTS_OPEN: Desc =
     Desc::gauge("basiq_alerter_incidents_open", "Open incidents that are not baseline, by scenario.")
         .labels(&["scenario"])
@@ -78,6 +84,7 @@ pub const FAMILIES: &[Desc] = &[
     DRY_RUN,
     PAUSED,
     HOLDS,
+    CIRCUIT_OPEN,
     INCIDENTS_OPEN,
     INCIDENTS_BASELINE,
     EFFECTS,
