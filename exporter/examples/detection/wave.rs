@@ -51,15 +51,15 @@ impl Wave {
     /// The `nth` wave meets users that no other does.
     pub(crate) fn new(basiq: &Handle, args: &Args, nth: u64) -> Self {
         let count = (args.users as f64 * args.share) as usize;
-        let every = (args.users / count.max(1)).max(4);
-        // Open banking announces otherwise; the wave is one of passwords and of banks.
+        // Open banking announces otherwise; the wave is one of passwords and of banks. About half the users are met.
+        let every = (args.users / count.max(1) / 3).max(3);
         let fits = |id: &String| {
             basiq
                 .truth_of(id)
                 .is_some_and(|user| user.connections.first().is_some_and(|c| c.method == Method::Web))
         };
-        let numbers = (0..count).map(|n| n * every + usize::try_from(nth).unwrap_or(0));
-        let ids = numbers.filter_map(|number| basiq.user_id_at(number)).filter(fits);
+        let numbers = (0..count * 3).map(|n| n * every + usize::try_from(nth).unwrap_or(0));
+        let ids = numbers.filter_map(|number| basiq.user_id_at(number)).filter(fits).take(count);
         let users: Vec<_> = ids.enumerate().map(|(n, id)| (id, KINDS[n % KINDS.len()])).collect();
         let ids = users.iter().map(|(id, _)| id.clone()).collect();
         Self { users, ids }

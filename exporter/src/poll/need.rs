@@ -80,8 +80,9 @@ pub fn need(user: &User, pace: &Pace, now: Ms) -> (Need, Ms) {
 /// The user's place in the pass: everybody has a fixed one, so that looks are spread evenly however they began.
 fn turn(user: &User, pace: &Pace, looked: Ms) -> Ms {
     let phase = (user.id.spread() % pace.pass.unsigned_abs()).cast_signed();
-    // The first of the user's moments that is more than half a pass after the last look.
-    let earliest = looked + pace.pass / 2;
+    // The first of the user's moments that is not just after the last look: nobody waits for longer than 1.1 passes,
+    // also after a look out of turn.
+    let earliest = looked + pace.pass / 10;
     earliest + (phase - earliest).rem_euclid(pace.pass)
 }
 
@@ -146,7 +147,7 @@ mod tests {
             user.jobs_listed = noon;
             let (need_of, due) = need(&user, &pace, noon);
             assert_eq!(need_of, Need::Quiet);
-            assert!(due > noon && due <= noon + 3 * span::DAY / 2 + 1, "{due}");
+            assert!(due > noon && due <= noon + 11 * span::DAY / 10 + 1, "{due}");
             hours[((due / span::HOUR) % 24) as usize] += 1;
             // Looked at late, it comes back to its turn.
             user.jobs_listed = due + span::HOUR;
