@@ -41,5 +41,9 @@ mod tests {
         let later = start + Duration::from_millis(1000);
         assert_eq!((0..20).filter(|_| bucket.take(later, 1).is_ok()).count(), 3, "no more than the burst");
         assert!(bucket.take(later, 1).unwrap_err() <= Duration::from_millis(100));
+        // Two replicas keep to it together.
+        let later = later + Duration::from_millis(100);
+        assert!(bucket.take(later, 2).is_err());
+        assert!(bucket.take(later + Duration::from_millis(100), 2).is_ok());
     }
 }

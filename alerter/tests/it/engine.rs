@@ -69,7 +69,10 @@ fn receipt(remote: &str) -> Receipt {
 
 #[async_trait]
 impl Channel for Remembers {
-    async fn deliver(&self, message: &UserMessage, _to: &Contact) -> Result<Receipt, DeliveryError> {
+    async fn deliver(&self, message: &UserMessage, to: &Contact) -> Result<Receipt, DeliveryError> {
+        if to.address.as_ref().is_some_and(|address| address.expose().ends_with("@hangs.test")) {
+            return std::future::pending().await;
+        }
         // What is unknown was taken, and only the reply was lost.
         let answer = self.answer().await;
         if matches!(answer, Ok(()) | Err(DeliveryError::Unknown { .. })) {
@@ -112,7 +115,8 @@ impl Operators for Remembers {
 #[async_trait]
 impl Contacts for Remembers {
     async fn resolve(&self, user: &str) -> Result<Option<Contact>, DeliveryError> {
-        let address = Some(Secret::new(format!("{user}@example.test")));
+        let domain = if user.starts_with("u-hangs") { "hangs.test" } else { "example.test" };
+        let address = Some(Secret::new(format!("{user}@{domain}")));
         Ok(Some(Contact { address, name: None, language: None, external_id: None }))
     }
 }
@@ -433,6 +437,21 @@ async fn an_address_that_does_not_exist_is_suppressed_and_never_tried_again(plac
     process.ends().await;
 }
 
+/// "One bad mailbox, domain or relay holds up nobody else."
+async fn a_domain_that_hangs_holds_up_nobody_else(place: Place) {
+    let (mut world, clock, hand) = begin();
+    let hands = Arc::new(Remembers::default());
+    let process = start(&place, &clock, &hands).await;
+    // More of them than there are hands, and all due at the same time.
+    for n in 0..20 {
+        world.fails(&format!("hangs{n}"), "invalid-credentials");
+        world.fails(&format!("well{n}"), "invalid-credentials");
+    }
+    pass(&process, &mut world, &hand, 16).await;
+    until("all others are told", async || hands.messages.lock().unwrap().len() == 20).await;
+    process.dies().await;
+}
+
 /// Issue 7: "Kill -9 at random moments … nothing lost, no ticket doubled, a mail doubled only with the same
 /// Message-ID after an unknown outcome, and that counted."
 async fn deaths_lose_nothing_and_double_nothing_uncounted(place: Place) {
@@ -504,6 +523,7 @@ on_both_stores! {
     a_ticket_of_unknown_outcome_is_searched_for_and_not_filed_twice,
     a_channel_at_fault_opens_its_circuit_spends_no_attempt_and_operators_hear,
     an_address_that_does_not_exist_is_suppressed_and_never_tried_again,
+    a_domain_that_hangs_holds_up_nobody_else,
     deaths_lose_nothing_and_double_nothing_uncounted,
     a_pause_asked_for_through_the_store_is_obeyed,
 }

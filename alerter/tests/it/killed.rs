@@ -62,7 +62,7 @@ async fn twenty_kills_on_postgres_lose_nothing() {
         tickets: 100,
         replicas: 1,
         kills: 20,
-        pause: Duration::from_millis(9000),
+        pause: Duration::from_millis(6500),
         rate: 200,
     };
     on_postgres(&plan, false).await;

@@ -71,6 +71,10 @@ async fn what_one_has_claimed_no_other_gets_and_a_change_frees_it() {
     assert!(keys(&all[1], 100).await.is_empty());
     let later = now() + crate::world::minutes(1);
     assert_eq!(of(&all[1]).claim(&[("mail".into(), 100)], later).await.unwrap().len(), 4);
+    // Who ends hands back what it has not begun.
+    assert!(of(&all[0]).claim(&[("mail".into(), 100)], later).await.unwrap().is_empty());
+    of(&all[1]).leave().await.unwrap();
+    assert_eq!(of(&all[0]).claim(&[("mail".into(), 100)], later).await.unwrap().len(), 4);
 }
 
 #[tokio::test]
