@@ -16,6 +16,7 @@ use crate::{
     channels::message::TEMPLATES,
     config::Config,
     demand::Action,
+    evidence,
     incidents::{Incident, Status},
     plan::{Command, Pause},
     rehearse::{Preview, Replay, preview, replay},
@@ -54,6 +55,11 @@ pub enum Tool {
     /// Messages that are held back because there were too many.
     #[command(subcommand)]
     Hold(HoldTool),
+    /// Forget a user, here and at the exporters: what waits is cancelled, what names them is erased, counts stay.
+    Forget {
+        /// Basiq's user id.
+        user: String,
+    },
     /// Print the ticket map and the suppressions as JSON, for another installation.
     Export,
     /// Take in what `export` printed: no ticket is filed twice, and no address that is suppressed gets mail.
@@ -269,13 +275,21 @@ pub async fn run(tool: Tool, config: &Config, file: Option<&Path>, clock: &Clock
         return Err(Fatal::settings(why));
     }
     let store = app::store(config, file, clock).await?;
+    if let Tool::Forget { user } = tool {
+        return print(&forget(user, config, file, &*store, clock).await?);
+    }
     let text = answer(tool, &*store, clock).await?;
     print(&text)
 }
 
 async fn answer(tool: Tool, store: &dyn Store, clock: &Clock) -> Result<String, Fatal> {
     let ask = match tool {
-        Tool::Check(_) | Tool::Test(_) | Tool::SendTest(_) | Tool::Preview(_) | Tool::Replay(_) => {
+        Tool::Check(_)
+        | Tool::Test(_)
+        | Tool::SendTest(_)
+        | Tool::Preview(_)
+        | Tool::Replay(_)
+        | Tool::Forget { .. } => {
             return Ok(String::new());
         }
         Tool::Outbox(OutboxTool::Retry { key }) => by_hand(Hand::Retry, key, store).await?,
@@ -297,6 +311,28 @@ async fn answer(tool: Tool, store: &dyn Store, clock: &Clock) -> Result<String, 
     store.ask(&ask, clock.now()).await.map_err(Fatal::running)?;
     Ok("taken down; a running alerter does it within a second, one that is stopped when it starts\n"
         .to_owned())
+}
+
+/// Takes it down for the alerter, and asks the exporters.
+async fn forget(
+    user: String,
+    config: &Config,
+    file: Option<&Path>,
+    store: &dyn Store,
+    clock: &Clock,
+) -> Result<String, Fatal> {
+    let command = Command::Forget { user: user.clone() };
+    store.ask(&command, clock.now()).await.map_err(Fatal::running)?;
+    let unheard = evidence::forget(&config.exporters, file, &user).await?;
+    if unheard.is_empty() {
+        return Ok("forgotten at the exporters; taken down for the alerter, which does it within a second\n"
+            .to_owned());
+    }
+    let list: Vec<String> = unheard.iter().map(|(exporter, why)| format!("{exporter} ({why})")).collect();
+    Err(Fatal::running(format!(
+        "taken down for the alerter, but not forgotten at {}; run it again once they can be reached",
+        list.join(", ")
+    )))
 }
 
 impl From<Paused> for Pause {

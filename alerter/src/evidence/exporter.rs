@@ -14,6 +14,9 @@ use serde::Deserialize;
 /// How long connecting to an exporter may take, in real time.
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// How long an exporter may take to store that a user is forgotten.
+const FORGET: Duration = Duration::from_secs(10);
+
 /// One exporter.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -162,6 +165,30 @@ pub(super) fn targets(exporters: &[ExporterConfig], file: Option<&Path>) -> Resu
         }
     }
     Ok(targets)
+}
+
+/// Asks every exporter to forget a user. Gives those that did not say that they have, each with the reason.
+pub(crate) async fn forget(
+    exporters: &[ExporterConfig],
+    file: Option<&Path>,
+    user: &str,
+) -> Result<Vec<(Arc<str>, String)>, Fatal> {
+    let (client, mut unheard) = (client()?, Vec::new());
+    let pages = targets(exporters, file)?;
+    for target in pages.iter().filter(|target| target.job == PAGES[0].1) {
+        let mut url = target.url.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop().extend(["api", "v1", "users", user]);
+        }
+        let why = match target.login.sign(client.delete(url)).timeout(FORGET).send().await {
+            Ok(answer) if answer.status().is_success() => continue,
+            Ok(answer) => format!("it answered {}", answer.status().as_u16()),
+            Err(error) if error.is_connect() => "no connection".to_owned(),
+            Err(_) => "no answer".to_owned(),
+        };
+        unheard.push((target.instance.clone(), why));
+    }
+    Ok(unheard)
 }
 
 /// A client for pages of exporters: no redirects, which would carry the token elsewhere, and no proxy.

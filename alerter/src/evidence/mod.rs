@@ -12,6 +12,7 @@ mod traffic;
 use std::{collections::HashMap, sync::Arc};
 
 pub(crate) use exporter::Login;
+pub(crate) use exporter::forget;
 pub use exporter::{ExporterConfig, Target};
 pub(crate) use pages::EVIDENCE;
 pub use pages::{Page, snapshot};

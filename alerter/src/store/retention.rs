@@ -33,6 +33,8 @@ pub(super) fn spent(mut effect: Effect) -> Effect {
         Payload::Message(message) => {
             message.user.clear();
             message.connections.clear();
+            message.message_id.clear();
+            message.in_reply_to = None;
         }
         Payload::Refresh { user, connection, .. } => {
             user.clear();

@@ -192,3 +192,30 @@ async fn tickets_and_suppressions_move_to_another_store() {
     let error = third.run(&["import", file.to_str().unwrap()]).unwrap_err();
     assert!(error.contains("line 1") && error.contains("not what `export` prints"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn forgetting_reaches_store_and_exporters_and_says_who_did_not_hear() {
+    let house = House::new().await;
+    let (seen, asked) =
+        (Arc::new(std::sync::Mutex::new(Vec::new())), house.folder.path().join("alerter.yml"));
+    let theirs = seen.clone();
+    let router = axum::Router::new().route(
+        "/base/api/v1/users/{user}",
+        axum::routing::delete(move |axum::extract::Path(user): axum::extract::Path<String>| async move {
+            theirs.lock().unwrap().push(user);
+            axum::http::StatusCode::NO_CONTENT
+        }),
+    );
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let there = format!("http://127.0.0.1:{}/base", listener.local_addr().unwrap().port());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    std::fs::write(&asked, format!("exporters: [{{url: '{there}'}}]\n")).unwrap();
+    assert!(house.run(&["forget", "u-a"]).unwrap().starts_with("forgotten at the exporters"));
+    assert_eq!(*seen.lock().unwrap(), ["u-a"]);
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    std::fs::write(&asked, format!("exporters: [{{url: 'http://127.0.0.1:{closed}'}}]\n")).unwrap();
+    let error = house.run(&["forget", "u-b"]).unwrap_err();
+    assert!(error.contains("no connection") && error.contains("run it again"), "{error}");
+    let users = ["u-a", "u-b"].map(|user| Command::Forget { user: user.into() });
+    assert_eq!(house.asked().await, users);
+}
