@@ -21,7 +21,7 @@ use super::{
     attempt::{Done, attempt},
     circuit::Circuit,
     policy,
-    queue::{Queue, Ticket},
+    queue::{ANY, Queue, Ticket},
     rate::Bucket,
     verify,
 };
@@ -153,7 +153,7 @@ impl Line {
         let domains = self.work.domains.clone();
         self.waiting.ripen(now, |effect| match &effect.payload {
             Payload::Message(message) => domains.of(&message.user),
-            _ => 0,
+            _ => ANY,
         });
         let (alive, mut chosen, mut pause) = (self.work.alive(), Vec::new(), None);
         while running.len() + chosen.len() < self.work.pace.concurrency
@@ -215,7 +215,7 @@ impl Line {
             }
             return;
         }
-        self.waiting.ripen(now, |_| 0);
+        self.waiting.ripen(now, |_| ANY);
         let due = self.waiting.take_due();
         let many = due.len() as f64 > self.work.pace.burst;
         for mut effect in due {
