@@ -192,6 +192,7 @@ impl Source for Promql {
                 evaluated = evaluation.evaluate(&self, at) => evaluated,
             };
             measures.evaluated(evaluated.rules, evaluated.failed, began.elapsed());
+            next = after(next, every, &clock);
             let Some(committed) =
                 pending.report(at, evaluated.changes, &evaluation.book, &reports, &stop).await
             else {
@@ -200,7 +201,6 @@ impl Source for Promql {
             if committed && evaluated.failed == 0 && evaluated.complete {
                 measures.succeeded(&self.name, at);
             }
-            next = after(next, every, &clock);
         }
     }
 }
