@@ -42,6 +42,8 @@ const METRICS: [&str; 3] = [
     "basiq_connection_failing_since_timestamp_seconds",
     "basiq_connection_last_failure_timestamp_seconds",
 ];
+/// How the pages say what they are: without it Prometheus reads none.
+const TEXT: [(&str, &str); 1] = [("content-type", "text/plain; version=0.0.4")];
 /// Kernels count processor time in hundredths of a second.
 const TICKS: f64 = 100.0;
 
@@ -80,8 +82,8 @@ async fn serve(connections: usize) -> Result<()> {
     }
     let page = Bytes::from(page);
     let router = Router::new()
-        .route("/metrics", get(async || "# TYPE basiq_exporter_warm gauge\nbasiq_exporter_warm 1\n"))
-        .route("/metrics/connections", get(async move || page));
+        .route("/metrics", get(async || (TEXT, "# TYPE basiq_exporter_warm gauge\nbasiq_exporter_warm 1\n")))
+        .route("/metrics/connections", get(async move || (TEXT, page)));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     writeln!(std::io::stdout(), "{}", listener.local_addr()?)?;
     axum::serve(listener, router).await?;

@@ -35,17 +35,21 @@ impl Pending {
         stop: &CancellationToken,
     ) -> Option<bool> {
         self.changes.then(changes);
+        let mut changes = std::mem::take(&mut self.changes);
         if self.all {
-            self.changes.firing = book.firing();
+            // There may be very many: not two lists of them at a time.
+            changes.firing = Vec::new();
+            changes.firing = book.firing();
         }
+        // What fires is told from the book if this cannot be committed; the rest is nowhere else.
+        let (ended, state) = (changes.ended.clone(), changes.state.clone());
         let committed = tokio::select! {
             () = stop.cancelled() => return None,
-            committed = reports.send(at, self.changes.clone()) => committed,
+            committed = reports.send(at, changes) => committed,
         };
         self.all = !committed;
-        if committed {
-            self.changes = Changes::default();
-        } else {
+        if !committed {
+            self.changes = Changes { firing: Vec::new(), ended, state };
             tracing::warn!(source = %reports.source(), "a report could not be committed; the next one repeats it");
         }
         Some(committed)
