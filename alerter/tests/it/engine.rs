@@ -176,7 +176,7 @@ pub(crate) async fn start_with(
     let (reports, reported) = mpsc::channel(4);
     let salt = dynamic.salt().await.unwrap();
     let (stands, mut standing) = watch::channel(Standing { leads: true, alive: 1 });
-    let nudges = Nudges::default();
+    let (nudges, domains) = (Nudges::default(), Domains::default());
     let work = Work {
         store: dynamic.clone(),
         evidence: seen.clone(),
@@ -194,7 +194,7 @@ pub(crate) async fn start_with(
         limits: Limits::default(),
         pace: Pace { concurrency: 8, rate: 100_000.0, burst: 100_000.0 },
         salt: salt.clone(),
-        domains: Domains::default(),
+        domains: domains.clone(),
         standing: standing.clone(),
     };
     let resolver = Resolver {
@@ -204,7 +204,7 @@ pub(crate) async fn start_with(
         needs_address: true,
         answers,
         slots: Resolver::slots(),
-        domains: Domains::default(),
+        domains: domains.clone(),
     };
     let (outbox, sharing) = (Outbox::new(work, signals), CancellationToken::new());
     let (outbox, heard, share) = if dynamic.replicas().is_some() {
