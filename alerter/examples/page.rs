@@ -151,13 +151,13 @@ fn one(n: usize, now: Timestamp, changes: &mut Changes) {
         (
             Action::NotifyUser,
             Phase::Opening,
-            if n % 50 == 0 { EffectState::Held } else { EffectState::Delivered },
+            if n.is_multiple_of(50) { EffectState::Held } else { EffectState::Delivered },
         ),
         (Action::RefreshConnection, Phase::Refresh, EffectState::Delivered),
         (
             Action::FileTicket,
             Phase::Ticket,
-            if n % 40 == 0 { EffectState::Dead } else { EffectState::Planned },
+            if n.is_multiple_of(40) { EffectState::Dead } else { EffectState::Planned },
         ),
     ];
     for (action, phase, state) in effects {

@@ -238,12 +238,15 @@ pub async fn run(config: Config, run: Run, context: Context) -> Result<(), Fatal
     shared.map_err(Fatal::running)
 }
 
+/// What each source kept: keys and values, by the source's name.
+type SourceStates = HashMap<Arc<str>, Vec<(String, Vec<u8>)>>;
+
 /// Waits for the lead, and plans.
 async fn plan(
     parts: EngineParts,
     mut standing: watch::Receiver<Standing>,
     sources: Vec<Arc<str>>,
-    state: oneshot::Sender<HashMap<Arc<str>, Vec<(String, Vec<u8>)>>>,
+    state: oneshot::Sender<SourceStates>,
     stop: CancellationToken,
 ) -> Result<(), StoreError> {
     tokio::select! {

@@ -19,7 +19,10 @@ const GOOD_FOR: Duration = Duration::from_secs(2);
 
 /// The newest counts. Cheap to clone.
 #[derive(Clone, Default)]
-pub(super) struct Cache(Arc<Mutex<Option<(Instant, Arc<Counted>)>>>);
+pub(super) struct Cache(Arc<Mutex<Option<Made>>>);
+
+/// Counts, and when they were made.
+type Made = (Instant, Arc<Counted>);
 
 /// What was counted at one time.
 pub(super) struct Counted {

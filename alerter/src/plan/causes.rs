@@ -108,7 +108,7 @@ impl Planner {
         }
         for incident in self.incidents.values().filter(|incident| incident.is_open()) {
             let of = |bank: &&Bank| *bank.0 == *incident.institution && *bank.1 == *incident.method;
-            if moved.iter().any(|bank| of(bank)) {
+            if moved.iter().any(of) {
                 self.touched.insert(incident.connection.as_str().into());
             }
         }

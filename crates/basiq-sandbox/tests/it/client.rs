@@ -84,7 +84,7 @@ async fn the_client_reads_all_that_there_is_under_every_switch() {
             for (seen, connection) in connections.iter().zip(&truth.connections) {
                 assert_eq!(seen.id, connection.id, "{name}");
                 let one = client.connections(&truth.id, Some(&seen.id), Priority::Routine).await.unwrap();
-                assert_eq!(one, [seen.clone()], "{name}");
+                assert!(one.len() == 1 && one[0] == *seen, "{name}");
                 let filtered = client.jobs(&truth.id, Some(&seen.id), Priority::Routine).await.unwrap();
                 assert!(!filtered.is_empty() && filtered.len() <= jobs.len(), "{name}");
             }
