@@ -1,4 +1,4 @@
-//! Issue 7's long run: 5,000 messages and 500 tickets, 200 kills a store, and 200 among three replicas with a restart
+//! The long run: 5,000 messages and 500 tickets, 200 kills a store, and 200 among three replicas with a restart
 //! of Postgres. `cargo build --workspace --bins --example kills && target/debug/examples/kills [sqlite|postgres|replicas]
 //! [KILLS] [MESSAGES]`; what must not be is listed, and is the exit code.
 

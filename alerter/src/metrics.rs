@@ -175,6 +175,7 @@ mod tests {
         };
         metrics.show(&counts, &[("relay".to_owned(), Timestamp::UNIX_EPOCH)]);
         metrics.effects_total.with_label_values(&["relay", "notify-user", "delivered"]).inc();
+        metrics.circuit("relay", false);
         let shown: BTreeSet<_> = registry.gather().iter().map(described).collect();
         let listed: BTreeSet<_> = FAMILIES
             .iter()

@@ -225,7 +225,10 @@ impl Outcome {
 }
 
 async fn take(State(endpoint): State<Arc<Endpoint>>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    let (outcome, status) = endpoint.receive(&headers, &body).await.answer();
+    let receiver = Arc::clone(&endpoint);
+    // In a task of its own: a sender that hangs up leaves no message half taken in.
+    let received = tokio::spawn(async move { receiver.receive(&headers, &body).await });
+    let (outcome, status) = received.await.unwrap_or(Outcome::Failed).answer();
     endpoint.reporter.own.webhook(outcome);
     if !status.is_success() {
         tracing::warn!(outcome, "a webhook was refused");

@@ -39,7 +39,7 @@ async fn polling_and_hints_are_spans() {
     let world = World::new("users: [{name: ann, connections: [{institution: AU00000}]}]").await;
     let exporter = world.start().await;
     let user = world.sandbox.user_ids()[0].clone();
-    assert_eq!(exporter.hint(&format!("{{\"user_id\": \"{user}\"}}")).await, 202);
+    assert_eq!(exporter.hint(&format!("{{\"user_id\": \"{user}\", \"kind\": \"created\"}}")).await, 202);
     exporter.stop().await.unwrap();
 
     let looks = ended.named("poll user");

@@ -57,7 +57,7 @@ impl Fleet {
         write(
             "alerter.yml",
             &format!(
-                "environment: kills\n\
+                "environment: production\n\
                  basiq: {{url: 'http://127.0.0.1:{http}', api_key_file: key}}\n\
                  store: {{{section}}}\n\
                  exporters: [{{url: 'http://127.0.0.1:{http}'}}]\n\
