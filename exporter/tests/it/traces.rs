@@ -34,6 +34,9 @@ async fn polling_and_hints_are_spans() {
     let ended = Ended::default();
     let provider = SdkTracerProvider::builder().with_simple_exporter(ended.clone()).build();
     let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
+    // While there is but one subscriber, `tracing` asks only the one of the thread that meets a span first: a test beside
+    // this one, which has none, would switch that span off for all.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let _traces = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
 
     let world = World::new("users: [{name: ann, connections: [{institution: AU00000}]}]").await;
