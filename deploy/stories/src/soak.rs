@@ -16,7 +16,6 @@ use serde::Deserialize;
 use crate::{
     house::{House, free_address},
     settings::{Addresses, Places},
-    truth::Truth,
 };
 
 /// Everybody is updated every half an hour of a clock that runs 120 times as fast, and much fails.
@@ -65,8 +64,9 @@ pub async fn soak(prometheus: &Path, duration: Duration) -> Result<Report> {
         Addresses { sandbox: free_address(0)?, exporter: free_address(0)?, alerter: free_address(0)? };
     let flags = places.sandbox_playing(SCENARIO, house.anchor)?;
     let sandbox = house.start("basiq-sandbox", addresses.sandbox, &flags).await?;
-    let truth = Truth::read(&house, addresses.sandbox).await?;
-    let config = places.exporter(addresses, &truth)?;
+    let basiq = format!("http://{}", addresses.sandbox);
+    let users = house.read(&format!("{basiq}/sandbox/users")).await?;
+    let config = places.exporter_watching(&basiq, &format!("- targets: {users}\n"), "2m")?;
     let flags = [format!("--config.file={}", config.display())];
     let exporter = house.start("basiq-exporter", addresses.exporter, &flags).await?;
     let version = version(prometheus)?;

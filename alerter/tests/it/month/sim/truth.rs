@@ -40,7 +40,7 @@ impl Switches {
     /// Seeds go through all combinations.
     pub(super) fn of(seed: u64) -> Self {
         let queue = [Queue::AtOnce, Queue::ByProbe, Queue::None][(seed % 3) as usize];
-        Self { queue, invalid: (seed / 3) % 2 == 0, readable: (seed / 6) % 2 == 0 }
+        Self { queue, invalid: (seed / 3).is_multiple_of(2), readable: (seed / 6).is_multiple_of(2) }
     }
 }
 
