@@ -253,7 +253,7 @@ mod tests {
         let mut others = Vec::new();
         while let Some((effect, domain)) = queue.pop() {
             let ticket = queue.begins(&effect, domain);
-            if effect.key < "4".to_owned() {
+            if effect.key.as_str() < "4" {
                 stuck.push(ticket);
             } else {
                 others.push(effect.key);
