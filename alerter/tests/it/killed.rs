@@ -1,4 +1,4 @@
-//! Issue 7: "Kill -9 at random moments … on both stores: nothing lost, no ticket doubled, a mail doubled only with the
+//! "Kill -9 at random moments … on both stores: nothing lost, no ticket doubled, a mail doubled only with the
 //! same Message-ID after an unknown outcome, and that counted. The same with three replicas on one Postgres, killing
 //! any, and with Postgres itself restarted." With 5,000 messages, 500 tickets and 200 kills: the example `kills`.
 
