@@ -1,6 +1,7 @@
 //! The commands for people: what is open, what was done and why, and what to do about it.
 
 mod carry;
+mod words;
 
 use std::{
     fmt::Write as _,
@@ -17,13 +18,14 @@ use crate::{
     config::Config,
     demand::Action,
     evidence,
-    incidents::{Incident, Status},
+    incidents::Incident,
     plan::{Command, Pause},
     rehearse::{Preview, Replay, preview, replay},
     rules,
     send_test::{self, SendTest},
     store::{Effect, EffectFilter, EffectState, IncidentFilter, Store},
 };
+use words::{as_json, card, line, one_line};
 
 /// What beside running the binary can be asked for. The store is read beside a running alerter; what is asked
 /// of it is taken within a second.
@@ -451,65 +453,6 @@ async fn incidents(tool: IncidentsTool, store: &dyn Store) -> Result<String, Fat
             Ok(format!("{}\n{}", one_line(&incident), why(&reference, false, store).await?))
         }
     }
-}
-
-fn one_line(incident: &Incident) -> String {
-    let state = match (&incident.status, &incident.baseline) {
-        (Status::Ended { reason, .. }, _) => reason.as_str(),
-        (Status::Open, Some(_)) => "baseline",
-        (Status::Open, None) => "open",
-    };
-    format!(
-        "{}  {:<12}  {:<24}  {:<10}  connection {}  user {}  since {}\n",
-        incident.reference,
-        state,
-        incident.scenario,
-        incident.institution,
-        incident.connection,
-        incident.user,
-        incident.failing_since
-    )
-}
-
-fn line(effect: &Effect) -> String {
-    format!(
-        "{}  {:<11}  {}  {}: {}\n",
-        effect.changed,
-        effect.state.as_str(),
-        effect.key,
-        effect.channel,
-        effect.reason
-    )
-}
-
-/// One effect for people; the payload is for `--json`.
-fn card(effect: &Effect) -> String {
-    let mut text = String::new();
-    let incidents = effect.incidents.join(", ");
-    let remote = effect.remote.as_deref().unwrap_or("none");
-    let (attempts, unknowns) = (effect.attempts, effect.unknowns);
-    for (name, value) in [
-        ("key", effect.key.as_str()),
-        ("state", effect.state.as_str()),
-        ("reason", &effect.reason),
-        ("action", effect.action.as_str()),
-        ("phase", effect.phase.as_str()),
-        ("channel", &effect.channel),
-        ("incidents", &incidents),
-        ("rule", &effect.rule),
-        ("due", &effect.due.to_string()),
-        ("next attempt", &effect.next_attempt.to_string()),
-        ("expires", &effect.expires.to_string()),
-        ("attempts", &format!("{attempts}, of which {unknowns} with an unknown outcome")),
-        ("other side's id", remote),
-    ] {
-        let _ = writeln!(text, "{name:<16} {value}");
-    }
-    text
-}
-
-fn as_json<T: serde::Serialize>(value: &T) -> Result<String, Fatal> {
-    serde_json::to_string_pretty(value).map(|text| text + "\n").map_err(Fatal::running)
 }
 
 /// Prints what a tool for rules says; what it finds wrong is the end of the command.
