@@ -2,16 +2,24 @@
 
 mod families;
 
+use std::collections::HashMap;
+
 use daemon::Timestamp;
 use exposition::Desc;
 use prometheus::{
     GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
+    core::Collector,
 };
 
 pub use families::{FAMILIES, reference};
 pub(crate) use families::{RULE_EVALUATION_DURATION, RULE_EVALUATIONS, SOURCE_LAST_SUCCESS};
 
-use crate::{config::Actions, demand::Action, plan::Changes, store::Counts};
+use crate::{
+    config::Actions,
+    demand::Action,
+    plan::Changes,
+    store::{Counts, EffectState},
+};
 
 /// The metrics of planning and delivering. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -68,7 +76,7 @@ impl Metrics {
         }
         let build = gauges(&families::BUILD_INFO)?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let all: Vec<Box<dyn prometheus::core::Collector>> = vec![
+        let all: Vec<Box<dyn Collector>> = vec![
             Box::new(metrics.incidents_open.clone()),
             Box::new(metrics.incidents_baseline.clone()),
             Box::new(metrics.effects.clone()),
@@ -97,7 +105,7 @@ impl Metrics {
         for effect in changes.effects.iter().filter(|effect| effect.state.is_final()) {
             let labels = [effect.channel.as_str(), effect.action.as_str(), effect.state.as_str()];
             self.effects_total.with_label_values(&labels).inc();
-            if effect.state == crate::store::EffectState::Delivered {
+            if effect.state == EffectState::Delivered {
                 let delay = crate::plan::since(effect.changed, effect.due);
                 self.delivery_delay.observe(delay.as_secs_f64());
             }
@@ -125,23 +133,58 @@ impl Metrics {
         self.commit_errors.inc();
     }
 
-    /// Shows what the store counts.
+    /// Effects may go through that channel: how many wait there is shown from now on, also while none does.
+    pub(crate) fn serves(&self, channel: &str) {
+        for state in EffectState::ALL {
+            self.effects.with_label_values(&[channel, state.as_str()]);
+        }
+    }
+
+    /// Shows what the store counts. What there is no longer any of shows as none, and a scrape in between sees
+    /// each series as it was or as it is.
     pub(crate) fn show(&self, counts: &Counts, oldest: &[(String, Timestamp)]) {
-        self.incidents_open.reset();
-        for (scenario, number) in &counts.open {
-            self.incidents_open.with_label_values(&[scenario.as_str()]).set(to_gauge(*number));
-        }
+        let open = counts.open.iter().map(|(scenario, number)| (vec![scenario.as_str()], *number));
+        settle(&self.incidents_open, open.collect());
         self.incidents_baseline.set(to_gauge(counts.baseline));
-        self.effects.reset();
-        for (channel, state, number) in &counts.effects {
-            self.effects.with_label_values(&[channel.as_str(), state.as_str()]).set(to_gauge(*number));
+        let effects = counts.effects.iter();
+        let effects =
+            effects.map(|(channel, state, number)| (vec![channel.as_str(), state.as_str()], *number));
+        settle(&self.effects, effects.collect());
+        for gone in labels_of(&self.oldest_pending) {
+            if !oldest.iter().any(|(channel, _)| gone == [channel.as_str()]) {
+                // Nothing else takes a series away, so it is there.
+                let _ = self.oldest_pending.remove_label_values(&gone);
+            }
         }
-        self.oldest_pending.reset();
         for (channel, due) in oldest {
             let seconds = due.as_millisecond() as f64 / 1000.0;
             self.oldest_pending.with_label_values(&[channel.as_str()]).set(seconds);
         }
     }
+}
+
+/// Sets what is counted, and all that is not to none.
+fn settle(gauges: &IntGaugeVec, counted: HashMap<Vec<&str>, u64>) {
+    for labels in labels_of(gauges) {
+        let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+        if !counted.contains_key(&labels) {
+            gauges.with_label_values(&labels).set(0);
+        }
+    }
+    for (labels, number) in counted {
+        gauges.with_label_values(&labels).set(to_gauge(number));
+    }
+}
+
+/// The values of the labels of every series there is, in the order of the labels' names.
+fn labels_of(family: &impl Collector) -> Vec<Vec<String>> {
+    let mut series = Vec::new();
+    for family in family.collect() {
+        for metric in family.get_metric() {
+            series.push(metric.get_label().iter().map(|pair| pair.value().to_owned()).collect());
+        }
+    }
+    series
 }
 
 fn to_gauge(number: u64) -> i64 {
@@ -156,10 +199,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{
-        config::Mode,
-        store::{Counts, Effect, EffectState},
-    };
+    use crate::{config::Mode, store::Effect};
 
     #[test]
     fn the_reference_lists_what_is_shown_and_nothing_else() {
@@ -268,7 +308,12 @@ mod tests {
         assert_eq!(value("effects", &held), Some(5.0));
         assert_eq!(value("oldest_pending_effect_timestamp_seconds", &oldest), Some(1_795_305_600.5));
         metrics.show(&Counts::default(), &[]);
-        assert_eq!(value("effects", &held).unwrap_or_default(), 0.0);
+        assert_eq!(value("effects", &held), Some(0.0), "none is a number");
+        assert_eq!(value("incidents_open", &scenario), Some(0.0));
+        let desk = [("channel", "desk"), ("state", "planned")];
+        assert_eq!(value("effects", &desk), None);
+        metrics.serves("desk");
+        assert_eq!(value("effects", &desk), Some(0.0), "shown before the first");
         assert_eq!(value("oldest_pending_effect_timestamp_seconds", &oldest), None, "nothing waits");
     }
 }

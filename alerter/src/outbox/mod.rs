@@ -84,6 +84,14 @@ pub struct Hands {
     pub cases: Arc<dyn CaseFacts>,
 }
 
+impl Hands {
+    /// The names of all channels that effects may go through.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let names = self.channels.keys().chain(self.desks.keys()).chain(self.operators.keys());
+        names.map(String::as_str).chain([crate::plan::BASIQ])
+    }
+}
+
 /// What all lines share.
 #[derive(Clone)]
 pub struct Work {

@@ -26,3 +26,4 @@ pub use holds::Hold;
 pub use limits::Limits;
 pub use planner::{Planner, Settings};
 pub(crate) use planner::{after, share, since};
+pub use retry::BASIQ;

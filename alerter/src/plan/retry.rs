@@ -12,6 +12,9 @@ use crate::{
     store::{Effect, EffectState, Payload, Phase},
 };
 
+/// The channel that refreshes go through.
+pub const BASIQ: &str = "basiq";
+
 /// What a refresh follows that no rule but the user's word asked for.
 const DONE: &str = "done";
 
@@ -51,7 +54,7 @@ impl Planner {
             incidents: vec![incident.reference.clone()],
             action: Action::RefreshConnection,
             phase: Phase::Refresh,
-            channel: "basiq".to_owned(),
+            channel: BASIQ.to_owned(),
             state: EffectState::Planned,
             reason: format!("{rule}: attempt {} of the incident", incident.attempts.len() + 1),
             rule,
