@@ -28,6 +28,8 @@ const REPORTS: Duration = Duration::from_millis(100);
 const METRICS: Duration = Duration::from_secs(5);
 /// Between two tries of a commit that the store refused (real time).
 const AGAIN: Duration = Duration::from_secs(1);
+/// What comes within this time (real time) goes into one commit, unless a source waits for it.
+const TOGETHER: Duration = Duration::from_millis(5);
 /// At most so many reports and signals in one step, so that a step stays short.
 const AT_ONCE: usize = 2000;
 /// How long (real time) attempts may take to end once the daemon was asked to stop.
@@ -59,6 +61,8 @@ pub struct Engine {
     ears: Ears,
     /// What became of effects that a dead process was attempting.
     died: Vec<Outcome>,
+    /// Something was committed since the metrics were brought up to date.
+    stale: bool,
 }
 
 /// What an engine is made of.
@@ -128,7 +132,21 @@ impl Engine {
             outbox.submit(waiting);
         }
         metrics.leads();
-        Ok(Self { planner, store, clock, outbox, nudges, resolver, pauses, metrics, lasting, ears, died })
+        let stale = true;
+        Ok(Self {
+            planner,
+            store,
+            clock,
+            outbox,
+            nudges,
+            resolver,
+            pauses,
+            metrics,
+            lasting,
+            ears,
+            died,
+            stale,
+        })
     }
 
     /// Plans until asked to stop; then lets what is in hand end, and keeps what became of it.
@@ -164,12 +182,19 @@ impl Engine {
                 _ = reports.tick(), if shared => {}
                 () = nudges.reported.notified() => {}
                 _ = metrics.tick() => {
-                    self.show().await;
+                    // Replicas change what is counted, too.
+                    if self.stale || shared {
+                        self.show().await;
+                    }
                     continue;
                 }
                 () = async move { if let Some(at) = due { clock.sleep_until(at).await } }, if due.is_some() => {}
             }
             self.gather(&mut heard);
+            if heard.waves() {
+                tokio::time::sleep(TOGETHER).await;
+                self.gather(&mut heard);
+            }
             self.hear(&mut heard).await;
             self.step(heard).await?;
         }
@@ -243,6 +268,7 @@ impl Engine {
         let batch = Batch { changes, state, obeyed, heard, at: now };
         if !batch.is_empty() {
             self.commit(&batch).await?;
+            self.stale = true;
             let (pauses, holds) = (self.planner.pauses().len(), self.planner.holds().count());
             self.metrics.stepped(&batch.changes, began.elapsed(), pauses, holds);
         }
@@ -303,9 +329,12 @@ impl Engine {
         Ok(())
     }
 
-    async fn show(&self) {
+    async fn show(&mut self) {
         match (self.store.counts().await, self.store.oldest_pending().await) {
-            (Ok(counts), Ok(oldest)) => self.metrics.show(&counts, &oldest),
+            (Ok(counts), Ok(oldest)) => {
+                self.metrics.show(&counts, &oldest);
+                self.stale = false;
+            }
             (Err(error), _) | (_, Err(error)) => {
                 tracing::error!(reason = %error, "the metrics could not be brought up to date");
             }
@@ -338,6 +367,11 @@ impl Engine {
 }
 
 impl Heard {
+    /// Whether more of the same kind is likely to follow at once, and nobody waits for this.
+    fn waves(&self) -> bool {
+        self.committed.is_empty() && !(self.input.outcomes.is_empty() && self.input.people.is_empty())
+    }
+
     fn report(&mut self, report: Report) {
         self.input.traceparent = self.input.traceparent.take().or(report.traceparent);
         self.reported |= &*report.source != crate::digest::SOURCE;

@@ -94,8 +94,12 @@ async fn replies_mean_what_behaviour_says_at_every_step() {
         (At::Content, Hang, "unknown"),
         (At::Content, Say("250 2.0.0 ok"), "delivered"),
     ];
-    for (at, answer, expected) in table {
-        let relay = Relay::start(vec![(at, answer)]).await;
+    // To a relay that takes commands at once, and to one that does not.
+    let each = [vec![], vec![(At::Ehlo, Say("250 double"))]];
+    for ((at, answer, expected), offers) in
+        table.into_iter().flat_map(|row| each.iter().map(move |it| (row, it)))
+    {
+        let relay = Relay::start([vec![(at, answer)], offers.clone()].concat()).await;
         let outcome = channel(settings(relay.port)).deliver(&message("delayed"), &contact()).await;
         assert_eq!(kind(&outcome), expected, "{at:?} {answer:?}: {outcome:?}");
         let taken = matches!(expected, "delivered" | "unknown");
@@ -118,7 +122,12 @@ async fn nobody_listening_is_tried_again() {
 /// Behaviour, section 5: "One bad mailbox, domain or relay holds up nobody else."
 #[tokio::test]
 async fn a_connection_carries_many_messages_and_a_refused_recipient_does_not_end_it() {
-    let relay = Relay::start(vec![]).await;
+    for offers in [vec![], vec![(At::Ehlo, Say("250 double"))]] {
+        carries_many_messages(Relay::start(offers).await).await;
+    }
+}
+
+async fn carries_many_messages(relay: Relay) {
     let channel = channel(settings(relay.port));
     let receipt = channel.deliver(&message("delayed"), &contact()).await.unwrap();
     assert_eq!(receipt.remote, "1abc-Q");

@@ -6,7 +6,7 @@ use std::{
     fs::{self, Metadata},
     path::PathBuf,
     sync::Arc,
-    time::SystemTime,
+    time::{Duration, Instant, SystemTime},
 };
 
 use async_trait::async_trait;
@@ -18,6 +18,8 @@ use tokio::sync::Mutex;
 use crate::channels::{Contact, Contacts, DeliveryError, SettingsError};
 
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
+/// What was looked at so recently is as the file is: a wave of messages asks thousands of times a second.
+const FRESH: Duration = Duration::from_millis(50);
 
 /// Section `contacts.file`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -55,6 +57,7 @@ struct File {
 struct Known {
     stamp: Stamp,
     users: Arc<HashMap<String, Contact>>,
+    looked: Instant,
 }
 
 type Stamp = (Option<SystemTime>, u64);
@@ -65,6 +68,7 @@ fn stamp(metadata: &Metadata) -> Stamp {
 
 /// Reads the file. Errors name places in it, never what stands there.
 fn load(path: &std::path::Path) -> Result<Known, String> {
+    let looked = Instant::now();
     let io = |error: std::io::Error| format!("cannot be read: {}", error.kind());
     let metadata = fs::metadata(path).map_err(io)?;
     if metadata.len() > MAX_BYTES {
@@ -92,7 +96,7 @@ fn load(path: &std::path::Path) -> Result<Known, String> {
             return Err("lists a user twice".to_owned());
         }
     }
-    Ok(Known { stamp: stamp(&metadata), users: Arc::new(users) })
+    Ok(Known { stamp: stamp(&metadata), users: Arc::new(users), looked })
 }
 
 fn at(line: impl fmt::Display, column: impl fmt::Display) -> String {
@@ -105,6 +109,10 @@ impl File {
     /// The users as the file lists them now.
     async fn users(&self) -> Result<Arc<HashMap<String, Contact>>, DeliveryError> {
         let mut known = self.known.lock().await;
+        if known.looked.elapsed() < FRESH {
+            return Ok(known.users.clone());
+        }
+        let looked = Instant::now();
         let (path, old) = (self.path.clone(), known.stamp);
         let fresh = tokio::task::spawn_blocking(move || match fs::metadata(&path) {
             Ok(metadata) if stamp(&metadata) == old => Ok(None),
@@ -114,7 +122,7 @@ impl File {
         .unwrap_or_else(|_| Err("reading was stopped".to_owned()));
         match fresh {
             Ok(Some(fresh)) => *known = fresh,
-            Ok(None) => {}
+            Ok(None) => known.looked = looked,
             // Whoever left the file half-written must not make people unreachable.
             Err(why) => return Err(DeliveryError::Channel { why: format!("the contacts file {why}") }),
         }
@@ -157,11 +165,16 @@ mod tests {
         assert_eq!(source.user_of("x2").await.unwrap().as_deref(), Some("u2"));
         assert_eq!(source.user_of("x3").await.unwrap(), None);
 
+        // Long enough for it to be looked at again.
+        let pause = || tokio::time::sleep(FRESH * 2);
+        pause().await;
         fs::write(&path, "- {user_id: u3, address: c@example.test, unknown: secret@example.test}\n").unwrap();
         let error = source.resolve("u3").await.unwrap_err().to_string();
         assert!(error.contains("line 1") && !error.contains("secret@") && !error.contains("c@"), "{error}");
 
+        pause().await;
         fs::write(&path, "- {user_id: u3, address: c@example.test}\n").unwrap();
+        pause().await;
         assert!(source.resolve("u3").await.unwrap().is_some());
         assert!(source.resolve("u1").await.unwrap().is_none());
     }

@@ -15,7 +15,7 @@ use lettre::{
         Error,
         authentication::Mechanism,
         client::{AsyncSmtpConnection, AsyncTokioStream},
-        commands::{Data, Mail as MailFrom, Quit, Rcpt, Rset},
+        commands::{Data, Ehlo, Mail as MailFrom, Quit, Rcpt, Rset},
         extension::{ClientId, Extension, MailParameter},
         response::Response,
     },
@@ -32,8 +32,13 @@ use super::{
     reply::{Failure, Step, broken, failed},
 };
 
+/// What is said of a step without a reply.
+const LATE: &str = "the relay did not answer in time";
+
 pub(super) struct Session {
     connection: AsyncSmtpConnection,
+    /// The relay takes several commands at once (RFC 2920).
+    pipelines: bool,
     deadlines: Deadlines,
     pub(super) used: Instant,
     pub(super) messages: u32,
@@ -43,12 +48,10 @@ impl Session {
     /// Connects, agrees on TLS, and authenticates.
     pub(super) async fn open(relay: &RelayParts) -> Result<Self, Failure> {
         let deadlines = relay.deadlines;
-        let tcp = timeout(deadlines.connect, dial(relay))
-            .await
-            .map_err(|_| broken(Step::Connect, "the relay did not answer in time"))?
-            .map_err(|error| {
-                broken(Step::Connect, &format!("the relay cannot be reached ({})", error.kind()))
-            })?;
+        let tcp =
+            timeout(deadlines.connect, dial(relay)).await.map_err(|_| broken(Step::Connect, LATE))?.map_err(
+                |error| broken(Step::Connect, &format!("the relay cannot be reached ({})", error.kind())),
+            )?;
         let hello = match tcp.local_addr() {
             _ if relay.hello.is_some() => ClientId::Domain(relay.hello.clone().unwrap_or_default()),
             Ok(SocketAddr::V4(address)) => ClientId::Ipv4(*address.ip()),
@@ -61,7 +64,7 @@ impl Session {
         };
         let connect = AsyncSmtpConnection::connect_with_transport(stream, &hello);
         let connection = within(deadlines.command, Step::Greeting, connect).await?;
-        let mut session = Self { connection, deadlines, used: Instant::now(), messages: 0 };
+        let mut session = Self { connection, pipelines: false, deadlines, used: Instant::now(), messages: 0 };
         if let Security::StartTls { parameters } = &relay.tls {
             let upgrade = session.connection.starttls(parameters.clone(), &hello);
             within(deadlines.command, Step::StartTls, upgrade).await?;
@@ -70,6 +73,10 @@ impl Session {
             let auth = session.connection.auth(&[Mechanism::Plain, Mechanism::Login], credentials);
             within(deadlines.command, Step::Auth, auth).await?;
         }
+        // Asked once more, because lettre keeps nothing of the answer that says so.
+        let ehlo = session.connection.command(Ehlo::new(hello));
+        let offers = within(deadlines.command, Step::Greeting, ehlo).await?;
+        session.pipelines = offers.message().any(|line| line.trim().eq_ignore_ascii_case("PIPELINING"));
         Ok(session)
     }
 
@@ -91,15 +98,51 @@ impl Session {
             }
             parameters.push(MailParameter::SmtpUtfEight);
         }
-        let short = self.deadlines.command;
         let mail = MailFrom::new(Some(from.clone()), parameters);
-        within(short, Step::Mail, self.connection.command(mail)).await?;
-        within(short, Step::Recipient, self.connection.command(Rcpt::new(to.clone(), Vec::new()))).await?;
-        within(short, Step::Data, self.connection.command(Data)).await?;
+        let rcpt = Rcpt::new(to.clone(), Vec::new());
+        if self.pipelines {
+            self.announce_at_once(mail, rcpt).await?;
+        } else {
+            self.announce(mail, rcpt).await?;
+        }
         let response =
             within(self.deadlines.content, Step::Content, self.connection.message(content)).await?;
         self.used = Instant::now();
         Ok(response)
+    }
+
+    /// Sender, recipient and the wish to send, each after the reply to the one before.
+    async fn announce(&mut self, mail: MailFrom, rcpt: Rcpt) -> Result<(), Failure> {
+        let short = self.deadlines.command;
+        within(short, Step::Mail, self.connection.command(mail)).await?;
+        within(short, Step::Recipient, self.connection.command(rcpt)).await?;
+        within(short, Step::Data, self.connection.command(Data)).await?;
+        Ok(())
+    }
+
+    /// The same in one write, with all replies after it.
+    async fn announce_at_once(&mut self, mail: MailFrom, rcpt: Rcpt) -> Result<(), Failure> {
+        let short = self.deadlines.command;
+        let all = format!("{mail}{rcpt}{Data}");
+        let sender = within(short, Step::Mail, self.connection.command(all)).await;
+        if sender.as_ref().is_err_and(|failure| !failure.usable) {
+            return sender.map(drop);
+        }
+        let recipient = within(short, Step::Recipient, self.connection.read_response()).await;
+        if recipient.as_ref().is_err_and(|failure| !failure.usable) {
+            return sender.and(recipient).map(drop);
+        }
+        let data = timeout(short, self.connection.read_response()).await;
+        match (sender.and(recipient), data) {
+            (Ok(_), Ok(data)) => data.map(drop).map_err(|error| failed(Step::Data, &error)),
+            (Ok(_), Err(_)) => Err(broken(Step::Data, LATE)),
+            (Err(mut failure), data) => {
+                // It has no recipient and says so. One that wants the content of what it refused gets no more of
+                // this connection.
+                failure.usable = matches!(data, Ok(Err(error)) if error.status().is_some());
+                Err(failure)
+            }
+        }
     }
 
     /// Makes the connection ready for the next message after a refusal; false if it is not usable.
@@ -124,7 +167,7 @@ async fn within<T>(
     match timeout(deadline, work).await {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(error)) => Err(failed(step, &error)),
-        Err(_) => Err(broken(step, "the relay did not answer in time")),
+        Err(_) => Err(broken(step, LATE)),
     }
 }
 
@@ -157,7 +200,7 @@ async fn wrap(relay: &RelayParts, connector: &TlsConnector, tcp: TcpStream) -> R
             Step::Connect,
             "TLS could not be agreed on (check the certificate, its name and the trusted CA)",
         )),
-        Err(_) => Err(broken(Step::Connect, "the relay did not answer in time")),
+        Err(_) => Err(broken(Step::Connect, LATE)),
     }
 }
 

@@ -4,6 +4,7 @@ mod browse;
 mod erase;
 mod forget;
 mod read;
+mod suppressed;
 mod write;
 
 use std::{
@@ -14,6 +15,7 @@ use std::{
 
 use async_trait::async_trait;
 use daemon::{Fatal, Timestamp};
+use suppressed::Suppressed;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use sqlx::{
@@ -76,6 +78,7 @@ impl Kind for Settings {
 pub struct Sqlite {
     writer: SqlitePool,
     readers: SqlitePool,
+    suppressed: Arc<Suppressed>,
 }
 
 impl Sqlite {
@@ -90,6 +93,8 @@ impl Sqlite {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(10))
+            // A page that changes often is copied back to the file seldom: the log may grow to 16 MiB.
+            .pragma("wal_autocheckpoint", "4000")
             .pragma("cache_size", "-4000");
         let pool = |connections| SqlitePoolOptions::new().max_connections(connections).min_connections(1);
         let writer = pool(1).connect_with(options.clone()).await?;
@@ -99,8 +104,8 @@ impl Sqlite {
             .bind(new_salt())
             .execute(&writer)
             .await?;
-        let readers = pool(3).connect_with(options.read_only(true)).await?;
-        Ok(Self { writer, readers })
+        let readers = pool(3).connect_with(options.read_only(true).pragma("cache_size", "-1000")).await?;
+        Ok(Self { writer, readers, suppressed: Arc::default() })
     }
 
     /// Closes the file once all that was begun is done.

@@ -115,7 +115,7 @@ impl Read for Sqlite {
                 .fetch_one(&self.readers)
                 .await?;
         let effects: Vec<(String, String, i64)> =
-            sqlx::query_as("SELECT channel, state, count(*) FROM effects GROUP BY 1, 2 ORDER BY 1, 2")
+            sqlx::query_as("SELECT channel, state, number FROM effect_counts WHERE number > 0 ORDER BY 1, 2")
                 .fetch_all(&self.readers)
                 .await?;
         Ok(Counts::of(open, baseline, effects))

@@ -14,10 +14,20 @@ use crate::{
     },
 };
 
-/// Rows a statement: beyond this nothing is gained, and SQLite bounds the number of parameters.
-const ROWS: usize = 200;
+/// Rows a statement, at most: beyond this nothing is gained, and SQLite bounds the number of parameters.
+const ROWS: usize = 128;
 
 pub(super) type Tx = Transaction<'static, Dialect>;
+
+/// Splits rows into pieces of 128, 64, 32, … rows, so that there are few statements, which stay prepared.
+fn pieces<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let size = rows.len().checked_ilog2().map(|log| (1 << log).min(ROWS))?;
+        let (piece, rest) = rows.split_at(size);
+        rows = rest;
+        Some(piece)
+    })
+}
 
 #[async_trait]
 impl Store for Sqlite {
@@ -44,7 +54,7 @@ impl Store for Sqlite {
             born: self.born().await?,
             incidents: bodies.iter().map(|body| decode_incident(body)).collect::<Result<_, _>>()?,
             effects,
-            rows: sqlx::query_as("SELECT kind, key, body FROM planner").fetch_all(&self.writer).await?,
+            rows: sqlx::query_as("SELECT kind, key, body FROM planner ORDER BY kind, key").fetch_all(&self.writer).await?,
         })
     }
 
@@ -70,12 +80,16 @@ impl Store for Sqlite {
             forget::forget(&mut tx, forgotten, batch.at).await?;
         }
         tx.commit().await?;
+        if !suppressed.is_empty() || !forgotten.is_empty() {
+            self.suppressed.forget();
+        }
         Ok(())
     }
 
     async fn attempting(&self, keys: &[String]) -> Result<Vec<String>, StoreError> {
+        self.notice_others().await?;
         let mut marked = Vec::with_capacity(keys.len());
-        for keys in keys.chunks(ROWS) {
+        for keys in pieces(keys) {
             let mut query = QueryBuilder::<Dialect>::new(
                 "UPDATE effects SET state = 'attempting', marks = marks + 1 WHERE key IN (",
             );
@@ -106,8 +120,7 @@ impl Store for Sqlite {
     }
 
     async fn suppressed(&self, person: &str) -> Result<Option<String>, StoreError> {
-        let query = sqlx::query_scalar("SELECT code FROM suppressions WHERE person = $1").bind(person);
-        Ok(query.fetch_optional(&self.readers).await?)
+        self.code_of(person).await
     }
 
     async fn oldest_pending(&self) -> Result<Vec<(String, Timestamp)>, StoreError> {
@@ -149,6 +162,7 @@ impl Store for Sqlite {
             write_suppression(&mut tx, row).await?;
         }
         tx.commit().await?;
+        self.suppressed.forget();
         Ok(())
     }
 
@@ -169,9 +183,9 @@ impl Store for Sqlite {
 }
 
 async fn write_incidents(tx: &mut Tx, incidents: &[Incident]) -> Result<(), StoreError> {
-    for incidents in incidents.chunks(ROWS) {
+    for incidents in pieces(incidents) {
         let mut query = QueryBuilder::<Dialect>::new(
-            "INSERT OR REPLACE INTO incidents \
+            "INSERT INTO incidents \
              (reference, connection, user, institution, scenario, open, baseline, changed, body) ",
         );
         query.push_values(incidents, |mut row, incident| {
@@ -185,13 +199,26 @@ async fn write_incidents(tx: &mut Tx, incidents: &[Incident]) -> Result<(), Stor
                 .push_bind(incident.changed.as_millisecond())
                 .push_bind(json(incident));
         });
+        // Whose it is does not change, so that the indexes of that stay as they are.
+        query.push(
+            " ON CONFLICT (reference) DO UPDATE SET institution = excluded.institution, \
+             scenario = excluded.scenario, open = excluded.open, baseline = excluded.baseline, \
+             changed = excluded.changed, body = excluded.body",
+        );
         query.build().execute(&mut **tx).await?;
+    }
+    // But it may be forgotten.
+    for incident in incidents.iter().filter(|incident| incident.connection.is_empty()) {
+        sqlx::query("UPDATE incidents SET connection = '', user = '' WHERE reference = $1")
+            .bind(&incident.reference)
+            .execute(&mut **tx)
+            .await?;
     }
     Ok(())
 }
 
 async fn write_effects(tx: &mut Tx, effects: &[Effect], now: Timestamp) -> Result<(), StoreError> {
-    for effects in effects.chunks(ROWS) {
+    for effects in pieces(effects) {
         let mut query = QueryBuilder::<Dialect>::new(
             "INSERT INTO effects (key, action, channel, state, marks, due, changed, body) ",
         );
@@ -216,7 +243,7 @@ async fn write_effects(tx: &mut Tx, effects: &[Effect], now: Timestamp) -> Resul
         .iter()
         .flat_map(|effect| effect.incidents.iter().map(move |incident| (incident, &effect.key)))
         .collect();
-    for links in links.chunks(ROWS) {
+    for links in pieces(&links) {
         let mut query =
             QueryBuilder::<Dialect>::new("INSERT OR IGNORE INTO effect_incidents (incident, effect) ");
         query.push_values(links, |mut row, (incident, effect)| {
@@ -256,7 +283,7 @@ async fn write_suppression(tx: &mut Tx, row: &Suppression) -> Result<(), StoreEr
 }
 
 async fn write_timeline(tx: &mut Tx, entries: &[TimelineEntry]) -> Result<(), StoreError> {
-    for entries in entries.chunks(ROWS) {
+    for entries in pieces(entries) {
         let mut query =
             QueryBuilder::<Dialect>::new("INSERT INTO timeline (incident, at, effect, what, text) ");
         query.push_values(entries, |mut row, entry| {
@@ -273,14 +300,15 @@ async fn write_timeline(tx: &mut Tx, entries: &[TimelineEntry]) -> Result<(), St
 
 async fn write_rows(tx: &mut Tx, rows: &[crate::plan::Row]) -> Result<(), StoreError> {
     let (kept, gone): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.body.is_some());
-    for rows in kept.chunks(ROWS) {
-        let mut query = QueryBuilder::<Dialect>::new("INSERT OR REPLACE INTO planner (kind, key, body) ");
+    for rows in pieces(&kept) {
+        let mut query = QueryBuilder::<Dialect>::new("INSERT INTO planner (kind, key, body) ");
         query.push_values(rows, |mut to, row| {
             to.push_bind(row.kind).push_bind(row.key.clone()).push_bind(row.body.clone());
         });
+        query.push(" ON CONFLICT (kind, key) DO UPDATE SET body = excluded.body");
         query.build().execute(&mut **tx).await?;
     }
-    for rows in gone.chunks(ROWS) {
+    for rows in pieces(&gone) {
         let mut query = QueryBuilder::<Dialect>::new("DELETE FROM planner WHERE (kind, key) IN ");
         query.push_tuples(rows, |mut to, row| {
             to.push_bind(row.kind).push_bind(row.key.clone());
@@ -292,15 +320,16 @@ async fn write_rows(tx: &mut Tx, rows: &[crate::plan::Row]) -> Result<(), StoreE
 
 async fn write_state(tx: &mut Tx, source: &str, state: &[crate::demand::StateRow]) -> Result<(), StoreError> {
     let (kept, gone): (Vec<_>, Vec<_>) = state.iter().partition(|row| row.body.is_some());
-    for rows in kept.chunks(ROWS) {
+    for rows in pieces(&kept) {
         let mut query =
-            QueryBuilder::<Dialect>::new("INSERT OR REPLACE INTO source_state (source, key, body) ");
+            QueryBuilder::<Dialect>::new("INSERT INTO source_state (source, key, body) ");
         query.push_values(rows, |mut to, row| {
             to.push_bind(source.to_owned()).push_bind(row.key.clone()).push_bind(row.body.clone());
         });
+        query.push(" ON CONFLICT (source, key) DO UPDATE SET body = excluded.body");
         query.build().execute(&mut **tx).await?;
     }
-    for rows in gone.chunks(ROWS) {
+    for rows in pieces(&gone) {
         let mut query = QueryBuilder::<Dialect>::new("DELETE FROM source_state WHERE source = ");
         query.push_bind(source.to_owned()).push(" AND key IN (");
         let mut list = query.separated(", ");

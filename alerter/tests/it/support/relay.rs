@@ -111,14 +111,23 @@ async fn converse(stream: TcpStream, seen: &Seen, script: &Mutex<Script>) -> std
         };
     }
     say!(answer(At::Greeting, "220 double ESMTP"));
-    let mut line = String::new();
+    let (mut line, mut sender, mut recipient) = (String::new(), false, false);
     while stream.read_line(&mut line).await? > 0 {
         let verb = line.get(..4).unwrap_or_default().to_ascii_uppercase();
         line.clear();
         match verb.as_str() {
-            "EHLO" => say!(answer(At::Ehlo, "250 double")),
-            "MAIL" => say!(answer(At::Mail, "250 2.1.0 ok")),
-            "RCPT" => say!(answer(At::Rcpt, "250 2.1.5 ok")),
+            "EHLO" => say!(answer(At::Ehlo, "250-double\r\n250 PIPELINING")),
+            "MAIL" => {
+                recipient = false;
+                sender = say!(answer(At::Mail, "250 2.1.0 ok"));
+                sender
+            }
+            "RCPT" if !sender => say!(Answer::Say("503 5.5.1 no sender")),
+            "RCPT" => {
+                recipient = say!(answer(At::Rcpt, "250 2.1.5 ok"));
+                recipient
+            }
+            "DATA" if !recipient => say!(Answer::Say("554 5.5.1 no valid recipients")),
             "QUIT" => return Ok(()),
             "DATA" => {
                 if say!(answer(At::Data, "354 go")) {
