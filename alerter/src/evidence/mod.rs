@@ -5,6 +5,7 @@
 //! The absence of a connection in it is never a recovery.
 
 mod exporter;
+mod page;
 mod pages;
 mod scrape;
 mod traffic;
@@ -15,7 +16,8 @@ pub(crate) use exporter::Login;
 pub(crate) use exporter::forget;
 pub use exporter::{ExporterConfig, Target};
 pub(crate) use pages::EVIDENCE;
-pub use pages::{Page, snapshot};
+pub use page::{Page, Run};
+pub use pages::snapshot;
 pub(crate) use scrape::why;
 pub use scrape::{Look, ScrapeError, Scraper, Seen};
 pub use traffic::{Bank, Traffic, Window};
@@ -29,8 +31,9 @@ pub struct Snapshot {
     pub as_of: Option<Timestamp>,
     /// Every exporter says that it has observed all that was due since its start (`basiq_exporter_warm`).
     pub warm: bool,
-    /// Connections that need attention or ended within 24 h, by connection id.
-    pub connections: HashMap<Arc<str>, Facts>,
+    /// Connections that need attention or ended within 24 h, by connection id. The same map as in the snapshot
+    /// before, while the exporters say nothing else of them.
+    pub connections: Arc<HashMap<Arc<str>, Facts>>,
     /// Connectors by institution and method.
     pub connectors: HashMap<(Arc<str>, Arc<str>), Connector>,
     /// Aggregates per institution, method and scenario that `plan` needs to name a cause.

@@ -1,29 +1,14 @@
 //! From an exporter's pages to what they say (metric names: the design's contract).
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, hash_map},
     sync::Arc,
 };
 
-use bytes::Bytes;
 use daemon::Timestamp;
-use exposition::{Format, Limits, Parser, Sample};
+use promql::Labels;
 
-use super::{Connector, Facts, Snapshot, State};
-
-/// A page that was read in full and found well-formed.
-#[derive(Clone, Debug)]
-pub struct Page {
-    pub(super) body: Bytes,
-    pub(super) format: Format,
-}
-
-impl Page {
-    /// What stands on it, sample by sample.
-    pub fn samples(&self) -> Parser<'_> {
-        Parser::new(&self.body, self.format, &Limits::default())
-    }
-}
+use super::{Connector, Facts, Page, Snapshot, State, page::Run};
 
 /// The metrics that a [`Snapshot`] is made of.
 pub(crate) const EVIDENCE: [&str; 10] = [
@@ -39,72 +24,146 @@ pub(crate) const EVIDENCE: [&str; 10] = [
     "basiq_exporter_warm",
 ];
 
-/// What several series say of one connection.
-#[derive(Default)]
+/// What a series of a connection says.
+#[derive(Clone, Copy)]
+enum Says {
+    FailedJobs,
+    FailingSince,
+    LastFailure,
+    StaleSince,
+    Ended,
+}
+
+impl Says {
+    fn of(metric: &str) -> Option<Self> {
+        Some(match metric {
+            "basiq_connection_failed_jobs" => Self::FailedJobs,
+            "basiq_connection_failing_since_timestamp_seconds" => Self::FailingSince,
+            "basiq_connection_last_failure_timestamp_seconds" => Self::LastFailure,
+            "basiq_connection_stale_since_timestamp_seconds" => Self::StaleSince,
+            "basiq_connection_ended_timestamp_seconds" => Self::Ended,
+            _ => return None,
+        })
+    }
+}
+
+/// What several series of one label set say of their connection.
+#[derive(Clone, Copy, Default)]
 struct Parts {
-    user: Option<Arc<str>>,
-    institution: Option<Arc<str>>,
-    method: Option<Arc<str>>,
-    scenario: Option<Arc<str>>,
-    failed_jobs: f64,
+    failed_jobs: Option<u32>,
     failing_since: Option<Timestamp>,
     last_failure: Option<Timestamp>,
     stale_since: Option<Timestamp>,
-    ended: Option<(Timestamp, Arc<str>)>,
+    ended: Option<Timestamp>,
 }
 
 impl Parts {
-    fn facts(self) -> Option<Facts> {
-        let Self { user, institution, method, scenario, failed_jobs, failing_since, last_failure, .. } = self;
-        let state = match (failing_since, self.stale_since, self.ended) {
+    fn take(&mut self, says: Says, value: f64) {
+        match says {
+            // Whole by contract; a count beyond the type is as good as its largest value.
+            Says::FailedJobs => self.failed_jobs = Some(value as u32),
+            Says::FailingSince => self.failing_since = timestamp(value),
+            Says::LastFailure => self.last_failure = timestamp(value),
+            Says::StaleSince => self.stale_since = timestamp(value),
+            Says::Ended => self.ended = timestamp(value),
+        }
+    }
+
+    fn facts(self, labels: &Labels) -> Option<Facts> {
+        let label = |name| labels.get_shared(name).cloned();
+        let state = match (self.failing_since, self.stale_since, self.ended) {
             (Some(since), ..) => State::Failing {
-                scenario: scenario?,
-                // Whole by contract; a count beyond the type is as good as its largest value.
-                failed_jobs: failed_jobs as u32,
+                scenario: label("scenario")?,
+                failed_jobs: self.failed_jobs.unwrap_or(0),
                 since,
-                last_failure: last_failure.unwrap_or(since),
+                last_failure: self.last_failure.unwrap_or(since),
             },
             (None, Some(since), _) => State::Stale { since },
-            (None, None, Some((at, reason))) => State::Ended { reason, at },
+            (None, None, Some(at)) => State::Ended { reason: label("scenario")?, at },
             (None, None, None) => return None,
         };
-        Some(Facts { user: user?, institution: institution?, method: method?, state })
+        let (user, institution, method) = (label("user_id")?, label("institution")?, label("method")?);
+        Some(Facts { user, institution, method, state })
     }
 }
 
-/// Texts that many series share.
-#[derive(Default)]
-struct Texts(HashSet<Arc<str>>);
-
-impl Texts {
-    fn get(&mut self, text: &str) -> Arc<str> {
-        if let Some(known) = self.0.get(text) {
-            return known.clone();
-        }
-        let text: Arc<str> = text.into();
-        self.0.insert(text.clone());
-        text
+/// What weighs more, where several series speak of one connection: what fails does, whatever ended before.
+fn weight(state: &State) -> u8 {
+    match state {
+        State::Failing { .. } => 2,
+        State::Stale { .. } => 1,
+        State::Ended { .. } => 0,
     }
+}
+
+/// Whether `new`, which stands behind `old`, is what is known of the connection.
+fn outweighs(new: &State, old: &State) -> bool {
+    match (new, old) {
+        (State::Ended { at: new, .. }, State::Ended { at: old, .. }) => new >= old,
+        _ => weight(new) >= weight(old),
+    }
+}
+
+/// Whether a page speaks of single connections.
+pub(super) fn of_connections(page: &Page) -> bool {
+    page.runs().any(|run| Says::of(run.metric()).is_some())
+}
+
+/// What the pages say of single connections.
+pub(super) fn connections<'a>(pages: impl IntoIterator<Item = &'a Page>) -> HashMap<Arc<str>, Facts> {
+    let (mut places, mut parts) = (HashMap::new(), Vec::<(Labels, Parts)>::new());
+    for page in pages {
+        for run in page.runs() {
+            let Some(says) = Says::of(run.metric()) else { continue };
+            for (labels, value) in run.samples {
+                let place = *places.entry(labels.clone()).or_insert_with(|| {
+                    parts.push((labels.clone(), Parts::default()));
+                    parts.len() - 1
+                });
+                if let Some((_, parts)) = parts.get_mut(place) {
+                    parts.take(says, *value);
+                }
+            }
+        }
+    }
+    drop(places);
+    let mut connections = HashMap::with_capacity(parts.len());
+    for (labels, parts) in parts {
+        let Some(id) = labels.get_shared("connection_id") else { continue };
+        let Some(facts) = parts.facts(&labels) else { continue };
+        match connections.entry(id.clone()) {
+            hash_map::Entry::Vacant(place) => {
+                place.insert(facts);
+            }
+            hash_map::Entry::Occupied(mut known) => {
+                let known: &mut Facts = known.get_mut();
+                if outweighs(&facts.state, &known.state) {
+                    *known = facts;
+                }
+            }
+        }
+    }
+    connections
 }
 
 /// What the pages say together. `as_of` is left to the caller; `warm` is what every page that speaks of it
 /// says, and false if none does.
-pub fn snapshot<'a>(pages: impl IntoIterator<Item = &'a Page>) -> Snapshot {
+pub fn snapshot<'a>(pages: impl IntoIterator<Item = &'a Page> + Clone) -> Snapshot {
+    let connections = Arc::new(connections(pages.clone()));
+    Snapshot { connections, ..aggregates(pages) }
+}
+
+/// What the pages say of all but single connections.
+pub(super) fn aggregates<'a>(pages: impl IntoIterator<Item = &'a Page>) -> Snapshot {
     let mut reading = Reading::default();
     for page in pages {
-        let mut samples = page.samples();
-        // The page was found well-formed when it came in.
-        while let Ok(Some(sample)) = samples.next_sample() {
-            reading.sample(&sample);
-        }
+        page.runs().for_each(|run| reading.run(run));
     }
     reading.finish()
 }
 
 #[derive(Default)]
 struct Reading {
-    texts: Texts,
-    connections: HashMap<Arc<str>, Parts>,
     statuses: HashMap<(Arc<str>, Arc<str>), Arc<str>>,
     names: HashMap<Arc<str>, Arc<str>>,
     warm: Vec<bool>,
@@ -112,92 +171,37 @@ struct Reading {
 }
 
 impl Reading {
-    fn sample(&mut self, sample: &Sample<'_>) {
-        match &*sample.name {
-            "basiq_connection_failed_jobs" => {
-                self.connection(sample, |parts, value, _| parts.failed_jobs = value)
+    fn run(&mut self, run: Run<'_>) {
+        let counted = |counts: &mut HashMap<_, f64>, third| {
+            for (labels, value) in run.samples {
+                let [institution, method, third] = texts(labels, ["institution", "method", third]);
+                *counts.entry((institution, method, third)).or_default() += value;
             }
-            "basiq_connection_failing_since_timestamp_seconds" => {
-                self.connection(sample, |parts, value, scenario| {
-                    parts.failing_since = timestamp(value);
-                    parts.scenario = Some(scenario);
-                })
-            }
-            "basiq_connection_last_failure_timestamp_seconds" => {
-                self.connection(sample, |parts, value, _| parts.last_failure = timestamp(value));
-            }
-            "basiq_connection_stale_since_timestamp_seconds" => {
-                self.connection(sample, |parts, value, _| parts.stale_since = timestamp(value));
-            }
-            "basiq_connection_ended_timestamp_seconds" => self.connection(sample, |parts, value, reason| {
-                if let Some(at) = timestamp(value)
-                    && parts.ended.as_ref().is_none_or(|(before, _)| *before <= at)
-                {
-                    parts.ended = Some((at, reason));
+        };
+        match run.metric() {
+            "basiq_connector_status" => {
+                for (labels, _) in run.samples.iter().filter(|(_, value)| *value == 1.0) {
+                    let [institution, method, status] = texts(labels, ["institution", "method", "status"]);
+                    self.statuses.insert((institution, method), status);
                 }
-            }),
-            "basiq_connector_status" if sample.value == 1.0 => {
-                let [institution, method, status] = self.labels(sample, ["institution", "method", "status"]);
-                self.statuses.insert((institution, method), status);
             }
             "basiq_institution_info" => {
-                let [institution, name] = self.labels(sample, ["institution", "institution_name"]);
-                self.names.insert(institution, name);
+                for (labels, _) in run.samples {
+                    let [institution, name] = texts(labels, ["institution", "institution_name"]);
+                    self.names.insert(institution, name);
+                }
             }
-            "basiq_users_newly_failing" => {
-                let [institution, method, scenario] =
-                    self.labels(sample, ["institution", "method", "scenario"]);
-                *self.snapshot.newly_failing.entry((institution, method, scenario)).or_default() +=
-                    sample.value;
-            }
-            "basiq_job_steps_failed_total" => {
-                let [institution, method, scenario] =
-                    self.labels(sample, ["institution", "method", "scenario"]);
-                *self.snapshot.steps_failed.entry((institution, method, scenario)).or_default() +=
-                    sample.value;
-            }
-            "basiq_jobs_finished_total" => {
-                let [institution, method, outcome] =
-                    self.labels(sample, ["institution", "method", "outcome"]);
-                *self.snapshot.jobs_finished.entry((institution, method, outcome)).or_default() +=
-                    sample.value;
-            }
-            "basiq_exporter_warm" => self.warm.push(sample.value == 1.0),
+            "basiq_users_newly_failing" => counted(&mut self.snapshot.newly_failing, "scenario"),
+            "basiq_job_steps_failed_total" => counted(&mut self.snapshot.steps_failed, "scenario"),
+            "basiq_jobs_finished_total" => counted(&mut self.snapshot.jobs_finished, "outcome"),
+            "basiq_exporter_warm" => self.warm.extend(run.samples.iter().map(|(_, value)| *value == 1.0)),
             _ => {}
         }
-    }
-
-    fn labels<const N: usize>(&mut self, sample: &Sample<'_>, names: [&str; N]) -> [Arc<str>; N] {
-        let mut values: [Arc<str>; N] = std::array::from_fn(|_| Arc::default());
-        for (name, value) in sample.labels() {
-            if let Some(at) = names.iter().position(|known| *known == name)
-                && let Some(slot) = values.get_mut(at)
-            {
-                *slot = self.texts.get(&value);
-            }
-        }
-        values
-    }
-
-    fn connection(&mut self, sample: &Sample<'_>, set: impl FnOnce(&mut Parts, f64, Arc<str>)) {
-        let [user, institution, method, scenario] =
-            self.labels(sample, ["user_id", "institution", "method", "scenario"]);
-        let Some(connection) = sample.label("connection_id") else { return };
-        let parts = match self.connections.get_mut(&*connection) {
-            Some(parts) => parts,
-            None => self.connections.entry(connection.into()).or_default(),
-        };
-        set(parts, sample.value, scenario);
-        parts.user = Some(user);
-        parts.institution = Some(institution);
-        parts.method = Some(method);
     }
 
     fn finish(self) -> Snapshot {
         let mut snapshot = self.snapshot;
         snapshot.warm = !self.warm.is_empty() && self.warm.iter().all(|warm| *warm);
-        snapshot.connections =
-            self.connections.into_iter().filter_map(|(id, parts)| Some((id, parts.facts()?))).collect();
         for ((institution, method), status) in self.statuses {
             let name =
                 self.names.get(&institution).filter(|name| !name.is_empty()).unwrap_or(&institution).clone();
@@ -205,6 +209,11 @@ impl Reading {
         }
         snapshot
     }
+}
+
+/// The values of labels; empty where there is none.
+fn texts<const N: usize>(labels: &Labels, names: [&str; N]) -> [Arc<str>; N] {
+    names.map(|name| labels.get_shared(name).cloned().unwrap_or_default())
 }
 
 /// Seconds since 1970 to the millisecond.
@@ -217,7 +226,8 @@ mod tests {
     use super::*;
 
     fn page(text: &'static str) -> Page {
-        Page { body: Bytes::from_static(text.as_bytes()), format: Format::Text }
+        let target = super::super::Target::recorded("i", false).unwrap();
+        Page::read(&target, text.as_bytes(), exposition::Format::Text).unwrap()
     }
 
     fn at(seconds: i64) -> Timestamp {

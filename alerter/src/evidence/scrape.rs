@@ -1,26 +1,24 @@
 //! Looks at the exporters: all pages at once, each bounded in size and time.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 
-use bytes::{Bytes, BytesMut};
 use daemon::{CancellationToken, Clock, Fatal, Timestamp};
-use exposition::Format;
+use exposition::{Format, ParseError, parse::Reason};
 use futures_util::future::join_all;
 use jiff::SignedDuration;
 use reqwest::{Client, header};
 use tokio::sync::watch;
 
 use super::{
-    ExporterConfig, Snapshot, Target,
+    ExporterConfig, Facts, Snapshot, Target,
     exporter::{client, targets},
-    pages::{self, Page},
+    page::{Decoder, MAX_BYTES, Page, Shared},
+    pages,
     traffic::Window,
 };
 
 /// How long one page may take, in real time.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// A page of 100,000 connections has 75 MB; more than this is no page of an exporter.
-const MAX_BYTES: usize = 512 << 20;
 
 /// Why a page could not be read. Says neither address nor secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,7 +34,16 @@ pub enum ScrapeError {
     TooLarge,
     /// The page is not in a text format of Prometheus.
     #[error("cannot be read: {0}")]
-    Unreadable(exposition::ParseError),
+    Unreadable(ParseError),
+}
+
+impl From<ParseError> for ScrapeError {
+    fn from(error: ParseError) -> Self {
+        match error.reason {
+            Reason::TooLarge(_) => Self::TooLarge,
+            _ => Self::Unreadable(error),
+        }
+    }
 }
 
 /// One page as it was seen.
@@ -64,7 +71,8 @@ pub struct Look {
 impl Look {
     /// A look of which nothing is left from before, and what it says.
     pub(crate) fn of(at: Timestamp, seen: Vec<Seen>) -> (Self, Snapshot) {
-        let mut snapshot = pages::snapshot(seen.iter().filter_map(|seen| seen.page.as_ref().ok()));
+        let pages: Vec<&Page> = seen.iter().filter_map(|seen| seen.page.as_ref().ok()).collect();
+        let mut snapshot = pages::snapshot(pages.iter().copied());
         let complete = seen.iter().all(|seen| seen.page.is_ok());
         snapshot.as_of = complete.then_some(at);
         snapshot.warm &= complete;
@@ -76,13 +84,22 @@ impl Look {
 /// Looks at the exporters again and again.
 pub struct Scraper {
     client: Client,
-    targets: Vec<Arc<Target>>,
+    targets: Vec<Scraped>,
+    labels: Shared,
     interval: Duration,
-    /// The newest page of each target that could be read, and when.
-    last: Vec<Option<(Timestamp, Page)>>,
+    /// What is known of single connections, from the newest pages.
+    connections: Arc<HashMap<Arc<str>, Facts>>,
     window: Window,
     /// The alerter's own page: rules for operators are about it, too.
-    own: Option<(Arc<Target>, exposition::Page)>,
+    own: Option<(Arc<Target>, exposition::Page, Decoder)>,
+}
+
+/// A page that is looked at again and again.
+struct Scraped {
+    target: Arc<Target>,
+    decoder: Decoder,
+    /// The newest page that could be read, and when.
+    last: Option<(Timestamp, Page)>,
 }
 
 impl Scraper {
@@ -91,13 +108,18 @@ impl Scraper {
     /// # Errors
     /// Settings that cannot work, in one line.
     pub fn new(exporters: &[ExporterConfig], file: Option<&Path>, interval: Duration) -> Result<Self, Fatal> {
-        let targets: Vec<_> = targets(exporters, file)?.into_iter().map(Arc::new).collect();
+        let labels = Shared::default();
+        let scraped = |target: Target| {
+            let decoder = Decoder::new(&target, labels.clone());
+            Scraped { target: Arc::new(target), decoder, last: None }
+        };
         Ok(Self {
             client: client()?,
-            last: vec![None; targets.len()],
-            window: Window::default(),
-            targets,
+            targets: targets(exporters, file)?.into_iter().map(scraped).collect(),
+            labels,
             interval,
+            connections: Arc::default(),
+            window: Window::default(),
             own: None,
         })
     }
@@ -105,29 +127,47 @@ impl Scraper {
     /// Shows the alerter's own metrics to the rules beside those of the exporters.
     #[must_use]
     pub fn with_own(mut self, page: exposition::Page) -> Self {
-        self.own = self.targets.first().map(|any| (Arc::new(any.own()), page));
+        self.own = self.targets.first().map(|any| {
+            let target = any.target.own();
+            let decoder = Decoder::new(&target, self.labels.clone());
+            (Arc::new(target), page, decoder)
+        });
         self
     }
 
     /// Looks once: what was seen, and what is known now.
     pub async fn look(&mut self, at: Timestamp) -> (Look, Snapshot) {
-        let mut seen = join_all(self.targets.iter().map(|target| see(&self.client, target))).await;
-        for (last, seen) in self.last.iter_mut().zip(&seen) {
-            if let Ok(page) = &seen.page {
-                *last = Some((at, page.clone()));
+        let client = &self.client;
+        let looking = self.targets.iter_mut().map(|scraped| see(client, &scraped.target, &mut scraped.decoder));
+        let mut seen = join_all(looking).await;
+        let mut news = false;
+        for (scraped, seen) in self.targets.iter_mut().zip(&mut seen) {
+            let Ok(page) = &mut seen.page else { continue };
+            match &scraped.last {
+                Some((_, last)) if page.same(last) => *page = last.clone(),
+                last => {
+                    let before = last.as_ref().is_some_and(|(_, last)| pages::of_connections(last));
+                    news |= before || pages::of_connections(page);
+                }
             }
+            scraped.last = Some((at, page.clone()));
         }
-        let complete = self.last.iter().all(Option::is_some);
-        let mut snapshot = pages::snapshot(self.last.iter().flatten().map(|(_, page)| page));
-        snapshot.as_of = self.last.iter().flatten().map(|(at, _)| *at).min().filter(|_| complete);
+        let last = || self.targets.iter().filter_map(|scraped| scraped.last.as_ref());
+        let complete = self.targets.iter().all(|scraped| scraped.last.is_some());
+        if news {
+            self.connections = Arc::new(pages::connections(last().map(|(_, page)| page)));
+        }
+        let mut snapshot = pages::aggregates(last().map(|(_, page)| page));
+        snapshot.connections = self.connections.clone();
+        snapshot.as_of = last().map(|(at, _)| *at).min().filter(|_| complete);
         snapshot.warm &= complete;
         if snapshot.as_of == Some(at) {
             snapshot.traffic = self.window.add(at, &snapshot);
         }
         let clear = snapshot.warm && seen.iter().all(|seen| seen.page.is_ok());
-        if let Some((target, page)) = &self.own {
-            let body = Bytes::from(page.to_text(Format::Text));
-            let page = Page::read(body, Format::Text).map_err(ScrapeError::Unreadable);
+        if let Some((target, page, decoder)) = &mut self.own {
+            let text = page.to_text(Format::Text);
+            let page = decoder.read(text.as_bytes(), Format::Text).map_err(ScrapeError::from);
             seen.push(Seen { target: target.clone(), page, seconds: 0.0 });
         }
         (Look { at, seen, clear }, snapshot)
@@ -187,14 +227,14 @@ fn report(failing: &mut bool, seen: &Seen) {
     }
 }
 
-async fn see(client: &Client, target: &Arc<Target>) -> Seen {
+async fn see(client: &Client, target: &Arc<Target>, decoder: &mut Decoder) -> Seen {
     let started = tokio::time::Instant::now();
-    let page = tokio::time::timeout(DEADLINE, fetch(client, target)).await;
+    let page = tokio::time::timeout(DEADLINE, fetch(client, target, decoder)).await;
     let page = page.unwrap_or(Err(ScrapeError::NoAnswer("it took too long")));
     Seen { target: target.clone(), page, seconds: started.elapsed().as_secs_f64() }
 }
 
-async fn fetch(client: &Client, target: &Target) -> Result<Page, ScrapeError> {
+async fn fetch(client: &Client, target: &Target, decoder: &mut Decoder) -> Result<Page, ScrapeError> {
     let request =
         client.get(target.url.clone()).header(header::ACCEPT, "text/plain;version=0.0.4;q=0.5,*/*;q=0.1");
     let request = target.login.sign(request);
@@ -203,15 +243,11 @@ async fn fetch(client: &Client, target: &Target) -> Result<Page, ScrapeError> {
         return Err(ScrapeError::Status(response.status().as_u16()));
     }
     let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let format = Format::of_content_type(content_type.unwrap_or_default());
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| ScrapeError::NoAnswer(why(&error)))? {
-        if body.len() + chunk.len() > MAX_BYTES {
-            return Err(ScrapeError::TooLarge);
-        }
-        body.extend_from_slice(&chunk);
+    let mut reading = decoder.begin(Format::of_content_type(content_type.unwrap_or_default()));
+    while let Some(piece) = response.chunk().await.map_err(|error| ScrapeError::NoAnswer(why(&error)))? {
+        reading.piece(&piece)?;
     }
-    Page::read(body.freeze(), format).map_err(ScrapeError::Unreadable)
+    Ok(reading.finish()?)
 }
 
 /// The kind of a transport error; its own text would name the address.
@@ -224,16 +260,5 @@ pub(crate) fn why(error: &reqwest::Error) -> &'static str {
         "its encoding is broken"
     } else {
         "the connection broke"
-    }
-}
-
-impl Page {
-    /// Takes a page in, if all of it can be read.
-    pub(crate) fn read(body: Bytes, format: Format) -> Result<Self, exposition::ParseError> {
-        let page = Self { body, format };
-        for entry in page.samples() {
-            entry?;
-        }
-        Ok(page)
     }
 }

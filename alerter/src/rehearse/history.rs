@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use daemon::Timestamp;
 use exposition::Format;
 use promql::{Labels, METRIC_NAME};
@@ -108,10 +107,10 @@ fn read(at: Timestamp, paths: &[PathBuf]) -> Result<(Look, Snapshot), String> {
         let open = body.ends_with(b"# EOF\n");
         let format =
             Format::of_content_type(if open { "application/openmetrics-text" } else { "text/plain" });
-        let page = Page::read(Bytes::from(body), format).map_err(ScrapeError::Unreadable);
         let instance = stem.split_once('-').map_or(stem, |(_, rest)| rest);
         let target = Target::recorded(instance, stem.contains("connections"));
         let target = target.ok_or_else(|| wrong(&"is no page"))?;
+        let page = Page::read(&target, &body, format).map_err(ScrapeError::from);
         seen.push(Seen { target: Arc::new(target), page, seconds: 0.0 });
     }
     Ok(Look::of(at, seen))
@@ -161,14 +160,14 @@ impl Server<'_> {
             // Pages of connections first: they look whether the other page is there.
             let seen = self.instances.iter().rev().filter_map(|(connection, instance)| {
                 let of = |connection| (connection, instance.clone());
+                let target = Target::recorded(instance, *connection)?;
                 // The page of connections is empty where nothing fails, as long as the exporter is there.
                 let page = match (texts.remove(&of(*connection)), texts.contains_key(&of(false))) {
                     (None, false) => Err(ScrapeError::NoAnswer("the server has no sample of it")),
-                    (text, _) => Page::read(Bytes::from(text.unwrap_or_default()), Format::Text)
-                        .map_err(ScrapeError::Unreadable),
+                    (text, _) => Page::read(&target, text.unwrap_or_default().as_bytes(), Format::Text)
+                        .map_err(ScrapeError::from),
                 };
-                let target = Arc::new(Target::recorded(instance, *connection)?);
-                Some(Seen { target, page, seconds: 0.0 })
+                Some(Seen { target: Arc::new(target), page, seconds: 0.0 })
             });
             let seen: Vec<_> = seen.collect();
             let time = Timestamp::from_millisecond(at).map_err(|error| error.to_string())?;

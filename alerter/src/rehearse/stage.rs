@@ -107,9 +107,10 @@ impl Stage {
             snapshot.as_of = Some(now);
             let (over, later) = std::mem::take(&mut self.jobs).into_iter().partition(|(at, _)| *at <= now);
             self.jobs = later;
+            let connections = Arc::make_mut(&mut snapshot.connections);
             for (at, connection) in Vec::<(Timestamp, String)>::from_iter(over) {
                 if let Some(State::Failing { failed_jobs, last_failure, .. }) =
-                    snapshot.connections.get_mut(connection.as_str()).map(|facts| &mut facts.state)
+                    connections.get_mut(connection.as_str()).map(|facts| &mut facts.state)
                 {
                     *failed_jobs += 1;
                     *last_failure = at;

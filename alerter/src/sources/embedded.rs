@@ -155,24 +155,10 @@ fn append(engine: &mut Engine, seen: &Seen, at: i64) {
     let target = format!("{job} {instance}");
     let mut append = engine.window_mut().begin(&target, at);
     if let Ok(page) = &seen.page {
-        let mut samples = page.samples();
-        while let Ok(Some(sample)) = samples.next_sample() {
-            if !append.reads(&sample.name) {
-                continue;
+        for run in page.runs() {
+            if append.reads(run.metric()) {
+                run.samples.iter().for_each(|(labels, value)| append.add_joined(labels, run.own, *value));
             }
-            let labels: Vec<_> = sample.labels().collect();
-            // What the page says of job and instance stands beside ours, as with Prometheus's `honor_labels: false`.
-            let exported = |name: &str| match name {
-                "job" => Some("exported_job"),
-                "instance" => Some("exported_instance"),
-                _ => None,
-            };
-            let mut pairs = Vec::with_capacity(labels.len() + 3);
-            pairs.push((METRIC_NAME, &*sample.name));
-            pairs.extend(labels.iter().map(|(name, value)| (exported(name).unwrap_or(name), &**value)));
-            pairs.push(("job", job));
-            pairs.push(("instance", instance));
-            append.add_pairs(&pairs, sample.value);
         }
     }
     let up = if seen.page.is_ok() { 1.0 } else { 0.0 };

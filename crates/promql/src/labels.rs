@@ -8,6 +8,8 @@ use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::{Arc, OnceLock};
 
+use triomphe::ThinArc;
+
 /// The label that holds the name of a metric.
 pub const METRIC_NAME: &str = "__name__";
 
@@ -21,7 +23,7 @@ pub(crate) struct Label(Arc<Pair>);
 struct Pair {
     hash: u64,
     name: Arc<str>,
-    value: Box<str>,
+    value: Arc<str>,
 }
 
 /// The hash of a pair, keyed by a secret of this process: whoever names labels cannot choose collisions.
@@ -48,8 +50,17 @@ impl Label {
         &self.0.value
     }
 
+    pub(crate) fn shared_value(&self) -> &Arc<str> {
+        &self.0.value
+    }
+
     pub(crate) fn hash(&self) -> u64 {
         self.0.hash
+    }
+
+    /// Whether both are the same allocation.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Whether nothing but one holder keeps this label.
@@ -69,12 +80,10 @@ impl Eq for Label {}
 
 /// A label set, sorted by name, without empty values (in Prometheus an empty value is an absent label).
 ///
-/// A clone copies a pointer; equality looks at a hash first, then at pointers, and at text last.
+/// One pointer, since there are very many; a clone copies it. Equality looks at a hash first, then at pointers, and
+/// at text last.
 #[derive(Clone)]
-pub struct Labels {
-    hash: u64,
-    pairs: Arc<[Label]>,
-}
+pub struct Labels(ThinArc<u64, Label>);
 
 impl Labels {
     /// The label set of the given pairs, in any order. Empty values are left out; of a name that comes
@@ -111,11 +120,21 @@ impl Labels {
     /// A set from labels that are sorted by name, differ in name and have values.
     pub(crate) fn from_sorted(pairs: Vec<Label>) -> Self {
         let hash = pairs.iter().fold(0u64, |sum, pair| sum.wrapping_add(pair.hash()));
-        Self { hash, pairs: pairs.into() }
+        Self(ThinArc::from_header_and_iter(hash, pairs.into_iter()))
     }
 
     pub(crate) fn pairs(&self) -> &[Label] {
-        &self.pairs
+        &self.0.slice
+    }
+
+    /// Whether both are the same allocation.
+    fn is(&self, other: &Self) -> bool {
+        std::ptr::eq(&self.0.header, &other.0.header)
+    }
+
+    /// Whether nothing but one holder keeps this set.
+    pub(crate) fn unshared(&self) -> bool {
+        ThinArc::strong_count(&self.0) == 1
     }
 
     /// The value of a label.
@@ -123,9 +142,14 @@ impl Labels {
         self.label(name).map(Label::value)
     }
 
+    /// The value of a label, to be shared.
+    pub fn get_shared(&self, name: &str) -> Option<&Arc<str>> {
+        self.label(name).map(Label::shared_value)
+    }
+
     pub(crate) fn label(&self, name: &str) -> Option<&Label> {
         // Sets are small: a scan beats a binary search over pointers.
-        self.pairs.iter().find(|pair| pair.name() == name)
+        self.pairs().iter().find(|pair| pair.name() == name)
     }
 
     /// The name of the metric, which is the value of [`METRIC_NAME`].
@@ -135,17 +159,17 @@ impl Labels {
 
     /// Names and values, sorted by name.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
-        self.pairs.iter().map(|pair| (pair.name(), pair.value()))
+        self.pairs().iter().map(|pair| (pair.name(), pair.value()))
     }
 
     /// How many labels there are, the name of the metric included.
     pub fn len(&self) -> usize {
-        self.pairs.len()
+        self.pairs().len()
     }
 
     /// Whether there are no labels.
     pub fn is_empty(&self) -> bool {
-        self.pairs.is_empty()
+        self.pairs().is_empty()
     }
 
     /// The same set with a label added or replaced; an empty value removes it.
@@ -159,8 +183,8 @@ impl Labels {
     }
 
     pub(crate) fn with_label(&self, label: Label) -> Self {
-        let mut pairs: Vec<Label> = Vec::with_capacity(self.pairs.len() + 1);
-        pairs.extend(self.pairs.iter().filter(|pair| pair.name() != label.name()).cloned());
+        let mut pairs: Vec<Label> = Vec::with_capacity(self.pairs().len() + 1);
+        pairs.extend(self.pairs().iter().filter(|pair| pair.name() != label.name()).cloned());
         if !label.value().is_empty() {
             let at = pairs.partition_point(|pair| pair.name() < label.name());
             pairs.insert(at, label);
@@ -193,19 +217,19 @@ impl Labels {
     }
 
     pub(crate) fn has_metadata(&self) -> bool {
-        self.pairs.iter().any(|pair| pair.name().starts_with("__") && METADATA.contains(&pair.name()))
+        self.pairs().iter().any(|pair| pair.name().starts_with("__") && METADATA.contains(&pair.name()))
     }
 
     fn filtered(&self, keep: impl Fn(&Label) -> bool) -> Self {
-        if self.pairs.iter().all(&keep) {
+        if self.pairs().iter().all(&keep) {
             return self.clone();
         }
-        Self::from_sorted(self.pairs.iter().filter(|pair| keep(pair)).cloned().collect())
+        Self::from_sorted(self.pairs().iter().filter(|pair| keep(pair)).cloned().collect())
     }
 
     /// A hash of the whole set, equal for equal sets within one run of the process only.
     pub fn fingerprint(&self) -> u64 {
-        self.hash
+        self.0.header.header
     }
 }
 
@@ -217,7 +241,7 @@ impl Default for Labels {
 
 impl PartialEq for Labels {
     fn eq(&self, other: &Self) -> bool {
-        self.hash == other.hash && (Arc::ptr_eq(&self.pairs, &other.pairs) || self.pairs == other.pairs)
+        self.is(other) || (self.fingerprint() == other.fingerprint() && self.pairs() == other.pairs())
     }
 }
 
@@ -225,7 +249,7 @@ impl Eq for Labels {}
 
 impl Hash for Labels {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.hash);
+        state.write_u64(self.fingerprint());
     }
 }
 

@@ -8,6 +8,7 @@ mod eval;
 mod expr;
 mod functions;
 mod go_regex;
+mod interner;
 mod labels;
 mod matcher;
 mod node;
@@ -20,6 +21,7 @@ mod value;
 mod window;
 
 pub use expr::{EvalError, Expr, Query};
+pub use interner::Interner;
 pub use labels::{Labels, METRIC_NAME};
 pub use matcher::{Matcher, Op, Selector};
 pub use refused::Refused;

@@ -6,9 +6,11 @@
 mod cache;
 mod line;
 mod sample;
+mod stream;
 
 pub use cache::SeriesCache;
 pub use sample::Sample;
+pub use stream::Stream;
 
 use std::borrow::Cow;
 

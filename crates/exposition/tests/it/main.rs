@@ -7,6 +7,7 @@ mod parse;
 mod promtool;
 mod round_trip;
 mod sheet;
+mod stream;
 
 use std::{path::PathBuf, process::Command};
 

@@ -10,13 +10,12 @@ mod samples;
 pub use append::{Append, Appended};
 pub(crate) use by_hash::ByHash;
 
-use std::collections::HashMap;
-use std::collections::HashSet;
-use std::collections::hash_map::Entry;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
 
+use hashbrown::HashTable;
 use samples::Samples;
 
+use crate::interner::Interner;
 use crate::labels::{Label, Labels, METRIC_NAME};
 use crate::matcher::{Matcher, Selector, selects};
 use crate::value::{Point, is_stale};
@@ -36,9 +35,7 @@ pub(crate) struct Stored {
     /// The number of the target that it belongs to.
     target: u32,
     /// The append in which it was last seen.
-    seen: u64,
-    /// The next series with the same fingerprint.
-    next: Option<u32>,
+    seen: u32,
 }
 
 impl Stored {
@@ -68,19 +65,20 @@ pub struct Window {
     max_series: usize,
     series: Vec<Option<Stored>>,
     free: Vec<u32>,
-    by_fingerprint: ByHash<u64, u32>,
+    /// Numbers of series by the fingerprints of their labels.
+    by_fingerprint: HashTable<u32>,
     by_metric: HashMap<Box<str>, Vec<u32>>,
     targets: HashMap<Box<str>, u32>,
     members: Vec<Target>,
-    names: HashSet<Arc<str>>,
-    pairs: ByHash<u64, Label>,
-    appends: u64,
+    labels: Interner,
+    /// Only ever compared with those of series; that it wraps around does no harm.
+    appends: u32,
 }
 
 /// About how many bytes a series takes beside its samples.
 fn per_series(labels: usize) -> usize {
-    let places = size_of::<Option<Stored>>() + size_of::<(u64, u32)>() + 3 * size_of::<u32>();
-    places + labels * size_of::<Label>() + 2 * size_of::<usize>()
+    let places = size_of::<Option<Stored>>() + 4 * size_of::<u32>();
+    places + labels * size_of::<Label>() + 3 * size_of::<usize>()
 }
 
 impl Window {
@@ -111,12 +109,11 @@ impl Window {
             max_series: MAX_SERIES,
             series: Vec::new(),
             free: Vec::new(),
-            by_fingerprint: ByHash::default(),
+            by_fingerprint: HashTable::new(),
             by_metric: HashMap::new(),
             targets: HashMap::new(),
             members: Vec::new(),
-            names: HashSet::new(),
-            pairs: ByHash::default(),
+            labels: Interner::new(),
             appends: 0,
         }
     }
@@ -151,7 +148,7 @@ impl Window {
 
     /// Begins an append sample by sample; see [`Append`].
     pub fn begin(&mut self, target: &str, at_ms: i64) -> Append<'_> {
-        self.appends += 1;
+        self.appends = self.appends.wrapping_add(1);
         let target = self.target(target);
         Append { window: self, target, at_ms, done: Appended::default() }
     }
@@ -219,7 +216,7 @@ impl Window {
         self.members.iter_mut().for_each(|target| alive(&mut target.series));
         self.by_metric.values_mut().for_each(alive);
         self.by_metric.retain(|_, ids| !ids.is_empty());
-        self.pairs.retain(|_, label| !label.unshared());
+        self.labels.sweep();
     }
 
     /// Whether any selector could read a series of this metric: what it cannot read need not be appended.
@@ -301,15 +298,11 @@ impl Window {
     }
 
     fn find(&self, fingerprint: u64, same: impl Fn(&Labels) -> bool) -> Option<u32> {
-        let mut next = self.by_fingerprint.get(&fingerprint).copied();
-        while let Some(id) = next {
-            let stored = self.stored(id)?;
-            if same(&stored.labels) {
-                return Some(id);
-            }
-            next = stored.next;
-        }
-        None
+        let found = |id: &u32| {
+            let labels = self.stored(*id).map(|stored| &stored.labels);
+            labels.is_some_and(|labels| labels.fingerprint() == fingerprint && same(labels))
+        };
+        self.by_fingerprint.find(fingerprint, found).copied()
     }
 
     fn push(&mut self, id: u32, point: Point) {
@@ -342,7 +335,7 @@ impl Window {
             done.over_limit += 1;
             return;
         }
-        let labels = Labels::from_sorted(pairs.into_iter().map(|pair| self.intern(pair)).collect());
+        let labels = Labels::from_sorted(pairs.into_iter().map(|pair| self.labels.share(pair)).collect());
         let id = self.free.pop().unwrap_or_else(|| {
             self.series.push(None);
             (self.series.len() - 1) as u32
@@ -362,55 +355,25 @@ impl Window {
                 self.by_metric.insert(metric.into(), vec![id]);
             }
         }
-        let next = self.by_fingerprint.insert(labels.fingerprint(), id);
-        let seen = self.appends;
-        let samples = Samples::new(first);
+        let fingerprint = labels.fingerprint();
+        let (seen, samples) = (self.appends, Samples::new(first));
         if let Some(slot) = self.series.get_mut(id as usize) {
-            *slot = Some(Stored { labels, samples, reach_ms, target, seen, next });
+            *slot = Some(Stored { labels, samples, reach_ms, target, seen });
         }
+        let series = &self.series;
+        let fingerprint_of = |id: &u32| {
+            let stored = series.get(*id as usize).and_then(Option::as_ref);
+            stored.map_or(0, |stored| stored.labels.fingerprint())
+        };
+        self.by_fingerprint.insert_unique(fingerprint, id, fingerprint_of);
         done.kept += 1;
-    }
-
-    fn intern(&mut self, label: Label) -> Label {
-        match self.pairs.entry(label.hash()) {
-            Entry::Occupied(kept) if *kept.get() == label => kept.get().clone(),
-            Entry::Occupied(_) => label,
-            Entry::Vacant(place) => {
-                let name: Arc<str> = match self.names.get(label.name()) {
-                    Some(name) => name.clone(),
-                    None => {
-                        let name: Arc<str> = label.name().into();
-                        self.names.insert(name.clone());
-                        name
-                    }
-                };
-                let label = Label::shared(name, label.value(), label.hash());
-                place.insert(label).clone()
-            }
-        }
     }
 
     fn forget(&mut self, id: u32) {
         let Some(stored) = self.series.get_mut(id as usize).and_then(Option::take) else { return };
         self.free.push(id);
-        let fingerprint = stored.labels.fingerprint();
-        match self.by_fingerprint.get(&fingerprint).copied() {
-            Some(first) if first == id => {
-                match stored.next {
-                    Some(next) => self.by_fingerprint.insert(fingerprint, next),
-                    None => self.by_fingerprint.remove(&fingerprint),
-                };
-            }
-            mut at => {
-                while let Some(before) = at {
-                    let Some(before) = self.stored_mut(before) else { break };
-                    if before.next == Some(id) {
-                        before.next = stored.next;
-                        break;
-                    }
-                    at = before.next;
-                }
-            }
+        if let Ok(entry) = self.by_fingerprint.find_entry(stored.labels.fingerprint(), |known| *known == id) {
+            entry.remove();
         }
     }
 }

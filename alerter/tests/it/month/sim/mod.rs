@@ -254,7 +254,7 @@ impl Sim {
         self.snapshot = Arc::new(Snapshot {
             as_of: Some(self.clock()),
             warm: self.weather.warm,
-            connections: self.shown.clone(),
+            connections: Arc::new(self.shown.clone()),
             connectors: connectors.collect(),
             traffic: self.traffic(),
             ..Snapshot::default()
