@@ -23,6 +23,7 @@ use crate::{
         refresh::AtBasiq,
     },
     config::{BasiqConfig, Config, Routes},
+    demand::StateRow,
     digest,
     engine::{Ears, Engine, Parts as EngineParts},
     evidence::Snapshot,
@@ -259,7 +260,10 @@ async fn plan(
     let mut kept = HashMap::new();
     for name in sources {
         let rows = parts.store.state(&name).await?;
-        kept.insert(name, rows.into_iter().filter_map(|row| Some((row.key, row.body?))).collect());
+        kept.insert(
+            name,
+            rows.into_iter().map(StateRow::into_parts).filter_map(|(key, body)| Some((key, body?))).collect(),
+        );
     }
     let engine = Engine::start(parts).await?;
     // Sources that are gone end the daemon.

@@ -1,9 +1,16 @@
 //! What rules ask for, and the report in which a source says it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+mod annotations;
+mod row;
+
+use std::{sync::Arc, time::Duration};
 
 use daemon::Timestamp;
+use promql::Labels;
 use serde::{Deserialize, Serialize};
+
+pub use annotations::{Annotations, Describe};
+pub use row::StateRow;
 
 /// The label `action` of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -87,9 +94,10 @@ pub struct Demand {
     /// For what.
     pub subject: Subject,
     /// All labels of the alert, `alertname` among them.
-    pub labels: Arc<BTreeMap<String, String>>,
-    /// Rendered annotations (`summary`, `description`, `runbook_url`, …).
-    pub annotations: Arc<BTreeMap<String, String>>,
+    #[serde(with = "annotations::labels")]
+    pub labels: Labels,
+    /// Its annotations (`summary`, `description`, `runbook_url`, …).
+    pub annotations: Annotations,
     /// The message template asked for, where the action sends one.
     pub template: Option<Arc<str>>,
     /// The template of the closing message, where one is owed.
@@ -100,16 +108,6 @@ pub struct Demand {
     pub starts_at: Timestamp,
     /// Prometheus's fingerprint of the label set. Recorded, never part of a key.
     pub fingerprint: u64,
-}
-
-/// The state of one rule of one source, kept with whatever is planned from it. Opaque to everyone but
-/// the source that wrote it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StateRow {
-    /// Unique within the source.
-    pub key: String,
-    /// `None` deletes the row.
-    pub body: Option<Vec<u8>>,
 }
 
 /// What a source knows after one evaluation or one push. State and plan are committed in one

@@ -107,7 +107,7 @@ impl Task {
 
     async fn last(&self) -> Result<Option<Timestamp>, String> {
         let rows = self.store.state(SOURCE).await.map_err(|error| error.to_string())?;
-        let row = rows.into_iter().find(|row| row.key == LAST).and_then(|row| row.body);
+        let row = rows.into_iter().find(|row| row.key() == LAST).and_then(|row| row.into_parts().1);
         Ok(row.and_then(|body| String::from_utf8(body).ok()?.parse().ok()))
     }
 
@@ -118,7 +118,7 @@ impl Task {
             at: now,
             firing: Vec::new(),
             ended: Vec::new(),
-            state: vec![StateRow { key: LAST.to_owned(), body: Some(now.to_string().into_bytes()) }],
+            state: vec![StateRow::new(LAST, Some(now.to_string().into_bytes()))],
             traceparent: None,
             committed: Some(committed),
         };

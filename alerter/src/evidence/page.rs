@@ -4,9 +4,7 @@
 //! scrape adds, and the value; the sets are shared by all that say the same, from one scrape to the next, by the
 //! three series of a connection, and by the windows of rules.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use exposition::{Format, Limits, ParseError, Sample, SeriesCache, Stream};
 use promql::{Interner, Labels, METRIC_NAME};
@@ -138,7 +136,11 @@ impl Reading<'_> {
             });
             Series {
                 labels: interner.labels(pairs),
-                own: interner.labels([(METRIC_NAME, &*sample.name), ("job", *job), ("instance", &**instance)]),
+                own: interner.labels([
+                    (METRIC_NAME, &*sample.name),
+                    ("job", *job),
+                    ("instance", &**instance),
+                ]),
             }
         };
         self.stream.read(piece, series, make, |series, value| {

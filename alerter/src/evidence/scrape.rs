@@ -138,7 +138,8 @@ impl Scraper {
     /// Looks once: what was seen, and what is known now.
     pub async fn look(&mut self, at: Timestamp) -> (Look, Snapshot) {
         let client = &self.client;
-        let looking = self.targets.iter_mut().map(|scraped| see(client, &scraped.target, &mut scraped.decoder));
+        let looking =
+            self.targets.iter_mut().map(|scraped| see(client, &scraped.target, &mut scraped.decoder));
         let mut seen = join_all(looking).await;
         let mut news = false;
         for (scraped, seen) in self.targets.iter_mut().zip(&mut seen) {

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use daemon::Timestamp;
+use promql::Labels;
 
 use super::{
     Changes, Row,
@@ -57,16 +58,15 @@ impl Planner {
         now: Timestamp,
         changes: &mut Changes,
     ) {
-        let text = |pairs: [(&str, &str); 2]| -> Arc<BTreeMap<String, String>> {
-            Arc::new(pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
-        };
+        let texts = [("summary", summary), ("description", description)];
+        let texts = texts.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let demand = Demand {
             source: OWN.into(),
             rule: name.into(),
             action: Action::NotifyOperator,
             subject: Subject::Other,
-            labels: text([("alertname", name), ("severity", "warning")]),
-            annotations: text([("summary", summary), ("description", description)]),
+            labels: Labels::new([("alertname", name), ("severity", "warning")]),
+            annotations: BTreeMap::from(texts).into(),
             template: None,
             closing_template: None,
             numbers: Arc::new(Numbers::default()),
@@ -249,13 +249,14 @@ impl Planner {
 }
 
 fn notice(id: &str, demand: &Demand, ended: Option<Timestamp>) -> Notice {
-    let text = |name: &str| demand.annotations.get(name).cloned().unwrap_or_default();
+    let annotations = demand.annotations.rendered();
+    let text = |name: &str| annotations.get(name).cloned().unwrap_or_default();
     Notice {
         // The same notice again after its end is another one.
         key: digest(&format!("{id}/{}", demand.starts_at.as_millisecond())),
         summary: if text("summary").is_empty() { demand.rule.to_string() } else { text("summary") },
         description: text("description"),
-        labels: (*demand.labels).clone(),
+        labels: demand.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         since: demand.starts_at,
         ended,
     }

@@ -478,7 +478,7 @@ pub(super) fn unanswered(message: &crate::incidents::Message) -> bool {
 
 fn fits(demand: &Demand, incident: &Incident) -> bool {
     let Subject::Connection { user, .. } = &demand.subject else { return false };
-    let class = demand.labels.get("scenario").map(|scenario| crate::incidents::Class::of(scenario));
+    let class = demand.labels.get("scenario").map(crate::incidents::Class::of);
     **user == *incident.user && class.is_none_or(|class| class == incident.class)
 }
 

@@ -60,8 +60,9 @@ impl Planner {
         if due > now {
             return next.at(Some(if reason_at > now { reason_at } else { due }));
         }
-        let severity =
-            self.demand(incident, Action::FileTicket).and_then(|it| it.labels.get("severity").cloned());
+        let severity = self
+            .demand(incident, Action::FileTicket)
+            .and_then(|it| it.labels.get("severity").map(str::to_owned));
         self.ready_tickets.push(ReadyTicket {
             reference: incident.reference.clone(),
             group,

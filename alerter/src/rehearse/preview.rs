@@ -13,7 +13,7 @@ use crate::{
     app,
     channels::message::TEMPLATES,
     config::{Config, Mode},
-    demand::Action,
+    demand::{Action, StateRow},
     plan::{Saved, Settings, after},
     sources::Sources,
 };
@@ -52,7 +52,11 @@ pub async fn preview(
         saved = store.load(now).await.map_err(Fatal::running)?;
         for name in sources.names() {
             let rows = store.state(&name).await.map_err(Fatal::running)?;
-            let rows = rows.into_iter().filter_map(|row| Some((row.key, row.body?))).collect();
+            let rows = rows
+                .into_iter()
+                .map(StateRow::into_parts)
+                .filter_map(|(key, body)| Some((key, body?)))
+                .collect();
             kept.insert(name, rows);
         }
     }

@@ -10,9 +10,9 @@ use promql::{Labels, Sample};
 
 use super::{
     Alerting, Externals, Failure, Kind, Rule, RuleSet,
-    state::{Alerts, Instance, Making, data, fingerprint, read_row, to_map},
+    state::{AlertRow, Alerts, Instance, Making, fingerprint, read_row, to_map},
 };
-use crate::demand::{Action, Demand, Numbers, StateRow, Subject};
+use crate::demand::{Action, Annotations, Demand, Describe as _, Numbers, StateRow, Subject};
 
 /// The key of the row that says when rules were last evaluated.
 const LAST: &str = "last";
@@ -50,6 +50,10 @@ impl Changes {
 
     /// Adds what happened later. Of each state row the last body counts, and what fires again has not ended.
     pub fn then(&mut self, later: Self) {
+        if self.is_empty() {
+            *self = later;
+            return;
+        }
         let again: HashSet<_> =
             later.firing.iter().map(|demand| (&demand.rule, demand.fingerprint)).collect();
         self.ended.retain(|demand| !again.contains(&(&demand.rule, demand.fingerprint)));
@@ -58,8 +62,10 @@ impl Changes {
             !over.contains(&(&demand.rule, demand.fingerprint))
                 && !again.contains(&(&demand.rule, demand.fingerprint))
         });
-        let rows: HashSet<_> = later.state.iter().map(|row| &row.key).collect();
-        self.state.retain(|row| !rows.contains(&row.key));
+        if !self.state.is_empty() {
+            let rows: HashSet<_> = later.state.iter().map(StateRow::key).collect();
+            self.state.retain(|row| !rows.contains(&row.key()));
+        }
         self.firing.extend(later.firing);
         self.ended.extend(later.ended);
         self.state.extend(later.state);
@@ -75,6 +81,7 @@ impl Book {
     /// The same with what templates can say of the installation.
     #[must_use]
     pub fn externals(mut self, externals: Externals) -> Self {
+        self.set = self.set.with_externals(&externals);
         self.externals = externals;
         self
     }
@@ -97,10 +104,10 @@ impl Book {
             let identity = key.split_once('/').map_or(key, |(identity, _)| identity);
             if !rules.contains(identity) {
                 changes.ended.extend(self.orphan(body));
-                changes.state.push(StateRow { key: key.to_owned(), body: None });
+                changes.state.push(StateRow::new(key, None));
             } else if !self.alerts.entry(identity.into()).or_default().restore(body) {
                 tracing::warn!(key, "a state row of a rule cannot be read and is dropped");
-                changes.state.push(StateRow { key: key.to_owned(), body: None });
+                changes.state.push(StateRow::new(key, None));
             }
         }
         changes
@@ -110,14 +117,14 @@ impl Book {
     /// firing has ended.
     pub fn replace(&mut self, set: Arc<RuleSet>) -> Changes {
         let mut changes = Changes::default();
+        let set = if self.externals.is_empty() { set } else { set.with_externals(&self.externals) };
         let old = std::mem::replace(&mut self.set, set.clone());
         let stays: HashSet<&str> = set.rules().map(|(_, rule)| &*rule.identity).collect();
         for (_, rule) in old.rules().filter(|(_, rule)| !stays.contains(&*rule.identity)) {
             let Kind::Alerting(alerting) = &rule.kind else { continue };
             let Some(alerts) = self.alerts.remove(&rule.identity) else { continue };
             for (labels, instance) in alerts.iter() {
-                let key = format!("{}/{}", rule.identity, alerts.row(labels).0);
-                changes.state.push(StateRow { key, body: None });
+                changes.state.push(gone(&rule.identity, labels));
                 if instance.fired_at.is_some() {
                     changes.ended.extend(self.demand(rule, alerting, labels, instance));
                 }
@@ -146,8 +153,7 @@ impl Book {
         let making = Making { rule, alerting, externals: &self.externals };
         let step = alerts.step(&making, limit, result, at, may_end)?;
         for labels in &step.rows {
-            let (key, body) = alerts.row(labels);
-            changes.state.push(StateRow { key: format!("{}/{key}", rule.identity), body });
+            changes.state.push(StateRow::alert(alerts.row(rule, labels)));
         }
         let Some(alerts) = self.alerts.get(&rule.identity) else { return Ok(()) };
         for labels in &step.firing {
@@ -168,16 +174,14 @@ impl Book {
             return;
         }
         for (identity, alerts) in &mut self.alerts {
-            for key in alerts.forget_pending() {
-                changes.state.push(StateRow { key: format!("{identity}/{key}"), body: None });
-            }
+            changes.state.extend(alerts.forget_pending().iter().map(|labels| gone(identity, labels)));
         }
     }
 
     /// Notes that an evaluation of the set was made.
     pub fn evaluated(&mut self, at: i64, changes: &mut Changes) {
         self.last = Some(at);
-        changes.state.push(StateRow { key: LAST.to_owned(), body: Some(at.to_string().into_bytes()) });
+        changes.state.push(StateRow::new(LAST, Some(at.to_string().into_bytes())));
     }
 
     /// Everything that fires.
@@ -193,6 +197,16 @@ impl Book {
             }
         }
         firing
+    }
+
+    /// The rows of everything that is pending or fires.
+    pub fn rows(&self) -> Vec<StateRow> {
+        let mut rows = Vec::new();
+        for (_, rule) in self.set.rules() {
+            let alerts = self.alerts.get(&rule.identity).into_iter().flat_map(|alerts| alerts.rows(rule));
+            rows.extend(alerts.map(StateRow::alert));
+        }
+        rows
     }
 
     /// How many alerts are pending and how many fire.
@@ -231,20 +245,18 @@ impl Book {
             definition: rule.identity.clone(),
             action: ask.action,
             subject: subject(labels),
-            labels: Arc::new(to_map(labels)),
-            annotations: Arc::new(self.annotations(alerting, instance)),
+            labels: labels.clone(),
+            annotations: Annotations::due(
+                alerting.annotations.clone(),
+                instance.sample.clone(),
+                instance.value,
+            ),
             template: ask.template.clone(),
             closing_template: ask.closing_template.clone(),
             numbers: ask.numbers.clone(),
             starts_at: Timestamp::from_millisecond(at).unwrap_or(Timestamp::UNIX_EPOCH),
             fingerprint: fingerprint(labels.iter()),
         })
-    }
-
-    fn annotations(&self, alerting: &Alerting, instance: &Instance) -> BTreeMap<String, String> {
-        let source = to_map(&instance.sample);
-        let data = data(&source, &self.externals, instance.value);
-        alerting.annotations.iter().map(|(name, template)| (name.clone(), template.expand(&data))).collect()
     }
 
     /// Labels and annotations of all alerts called `name` that fire, whatever they ask for.
@@ -257,7 +269,8 @@ impl Book {
             let Kind::Alerting(alerting) = &rule.kind else { continue };
             if &*alerting.name == name {
                 let alerts = self.alerts(rule).filter(|(_, instance)| instance.fired_at.is_some());
-                firing.extend(alerts.map(|(labels, i)| (to_map(labels), self.annotations(alerting, i))));
+                let texts = &alerting.annotations;
+                firing.extend(alerts.map(|(labels, i)| (to_map(labels), texts.describe(&i.sample, i.value))));
             }
         }
         firing
@@ -273,8 +286,8 @@ impl Book {
             definition: Arc::default(),
             action: Action::parse(labels.get("action")?)?,
             subject: subject(&labels),
-            labels: Arc::new(to_map(&labels)),
-            annotations: Arc::new(BTreeMap::new()),
+            labels: labels.clone(),
+            annotations: Annotations::default(),
             template: None,
             closing_template: None,
             numbers: Arc::new(Numbers::default()),
@@ -284,10 +297,15 @@ impl Book {
     }
 }
 
+/// The row that deletes that of an alert.
+fn gone(rule: &Arc<str>, labels: &Labels) -> StateRow {
+    StateRow::alert(AlertRow { rule: rule.clone(), labels: labels.clone(), instance: None })
+}
+
 fn subject(labels: &Labels) -> Subject {
-    match (labels.get("connection_id"), labels.get("user_id")) {
+    match (labels.get_shared("connection_id"), labels.get_shared("user_id")) {
         (Some(connection), Some(user)) => {
-            Subject::Connection { connection: connection.into(), user: user.into() }
+            Subject::Connection { connection: connection.clone(), user: user.clone() }
         }
         _ => Subject::Other,
     }

@@ -28,8 +28,9 @@ pub use book::{Book, Changes};
 pub use engine::{Engine, Evaluated, Sight};
 pub use error::{RuleError, RuleErrors};
 pub use load::files;
-pub use model::{Alerting, Externals, Group, Kind, Rule, RuleSet};
+pub use model::{Alerting, Externals, Group, Kind, Rule, RuleSet, Texts};
 pub use schedule::Schedule;
+pub(crate) use state::AlertRow;
 pub use state::{Failure, fingerprint};
 
 #[cfg(test)]

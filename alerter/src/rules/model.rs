@@ -2,9 +2,14 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use promql::{Expr, Selector};
+use promql::{Expr, Labels, Selector};
 
-use super::{Ask, template::Template};
+use super::{
+    Ask,
+    state::{data, to_map},
+    template::Template,
+};
+use crate::demand::Describe;
 
 /// All rules of a source.
 #[derive(Clone, Debug, Default)]
@@ -67,7 +72,7 @@ pub struct Alerting {
     /// How long it goes on firing without a result.
     pub keep_firing: Duration,
     /// Texts of its alerts.
-    pub annotations: Vec<(String, Template)>,
+    pub annotations: Arc<Texts>,
     /// What it asks of the alerter; `None` if it has no label `action`.
     pub ask: Option<Ask>,
 }
@@ -103,9 +108,37 @@ impl RuleSet {
         !self.selectors().all(read)
     }
 
+    /// The same set, whose templates can say that of the installation.
+    pub(super) fn with_externals(mut self: Arc<Self>, externals: &Externals) -> Arc<Self> {
+        let rules = Arc::make_mut(&mut self).groups.iter_mut().flat_map(|group| &mut group.rules);
+        for rule in rules {
+            if let Kind::Alerting(alerting) = &mut rule.kind {
+                Arc::make_mut(&mut alerting.annotations).externals = externals.clone();
+            }
+        }
+        self
+    }
+
     /// What all expressions read.
     pub fn selectors(&self) -> impl Iterator<Item = &Selector> {
         self.rules().flat_map(|(_, rule)| rule.expr.selectors())
+    }
+}
+
+/// The annotations of a rule, to be rendered for each of its alerts.
+#[derive(Clone, Debug, Default)]
+pub struct Texts {
+    /// Names and templates.
+    pub templates: Vec<(String, Template)>,
+    /// What they can say of the installation.
+    pub externals: Externals,
+}
+
+impl Describe for Texts {
+    fn describe(&self, sample: &Labels, value: f64) -> BTreeMap<String, String> {
+        let labels = to_map(sample);
+        let data = data(&labels, &self.externals, value);
+        self.templates.iter().map(|(name, template)| (name.clone(), template.expand(&data))).collect()
     }
 }
 
@@ -116,4 +149,11 @@ pub struct Externals {
     pub labels: BTreeMap<String, String>,
     /// Where people find it.
     pub url: String,
+}
+
+impl Externals {
+    /// Whether there is nothing to say.
+    pub(super) fn is_empty(&self) -> bool {
+        self.labels.is_empty() && self.url.is_empty()
+    }
 }

@@ -7,7 +7,7 @@ use promql::{Expr, Type};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Alerting, Ask, Group, Kind, Rule, RuleError,
+    Alerting, Ask, Externals, Group, Kind, Rule, RuleError, Texts,
     template::Template,
     yaml::{self, Node, Value},
 };
@@ -255,7 +255,10 @@ impl Reader<'_> {
                 name: alert.as_str().into(),
                 hold: hold.unwrap_or_default(),
                 keep_firing: keep.unwrap_or_default(),
-                annotations: self.templates(&annotations, "annotation"),
+                annotations: Arc::new(Texts {
+                    templates: self.templates(&annotations, "annotation"),
+                    externals: Externals::default(),
+                }),
                 ask,
             }))
         };

@@ -3,7 +3,10 @@
 //! The steps are those of Prometheus's `AlertingRule.Eval`. Only the end differs: while the source says
 //! that absence proves nothing (`may_end`), what has no result stays as it is.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
 
 use promql::{Labels, Sample};
 use serde::{Deserialize, Serialize};
@@ -189,31 +192,33 @@ impl Alerts {
         self.active.iter()
     }
 
-    /// The row of an alert: its key is unique among those of the rule.
-    pub(super) fn row(&self, labels: &Labels) -> (String, Option<Vec<u8>>) {
-        let body = self.active.get(labels).and_then(|instance| {
-            let row = Row {
-                labels: to_map(&instance.sample),
-                alert: labels.iter().filter(|(n, v)| instance.sample.get(n) != Some(v)).map(owned).collect(),
-                value: instance.value.to_bits(),
-                active_at: instance.active_at,
-                fired_at: instance.fired_at,
-                keeping_since: instance.keeping_since,
-            };
-            serde_json::to_vec(&row).ok()
-        });
-        (format!("{:016x}", fingerprint(labels.iter())), body)
+    /// The row of an alert.
+    pub(super) fn row(&self, rule: &Rule, labels: &Labels) -> AlertRow {
+        AlertRow {
+            rule: rule.identity.clone(),
+            labels: labels.clone(),
+            instance: self.active.get(labels).cloned(),
+        }
     }
 
-    /// Puts back what [`Alerts::row`] wrote; `false` if that cannot be read.
+    /// The rows of all alerts.
+    pub(super) fn rows(&self, rule: &Rule) -> impl Iterator<Item = AlertRow> {
+        self.active.iter().map(|(labels, instance)| AlertRow {
+            rule: rule.identity.clone(),
+            labels: labels.clone(),
+            instance: Some(instance.clone()),
+        })
+    }
+
+    /// Puts back what the body of an [`AlertRow`] says; `false` if that cannot be read.
     pub(super) fn restore(&mut self, body: &[u8]) -> bool {
         let Some((labels, instance)) = read_row(body) else { return false };
         self.active.insert(labels, instance);
         true
     }
 
-    /// Forgets what is pending; the keys of its rows.
-    pub(super) fn forget_pending(&mut self) -> Vec<String> {
+    /// Forgets what is pending; its labels.
+    pub(super) fn forget_pending(&mut self) -> Vec<Labels> {
         let pending: Vec<_> =
             self.active.iter().filter(|(_, i)| i.fired_at.is_none()).map(|(l, _)| l.clone()).collect();
         for labels in &pending {
@@ -221,12 +226,48 @@ impl Alerts {
                 self.made.remove(&instance.sample);
             }
         }
-        pending.iter().map(|labels| format!("{:016x}", fingerprint(labels.iter()))).collect()
+        pending
     }
 
     pub(super) fn clear(&mut self) {
         self.active.clear();
         self.made.clear();
+    }
+}
+
+/// The row of an alert.
+#[derive(Clone)]
+pub(crate) struct AlertRow {
+    /// The identity of the rule.
+    pub(super) rule: Arc<str>,
+    /// The labels of the alert.
+    pub(super) labels: Labels,
+    /// `None` if there is no such alert any more.
+    pub(super) instance: Option<Instance>,
+}
+
+impl AlertRow {
+    /// The key is unique among those of all rules.
+    pub(crate) fn key(&self) -> String {
+        format!("{}/{:016x}", self.rule, fingerprint(self.labels.iter()))
+    }
+
+    pub(crate) fn body(&self) -> Option<Vec<u8>> {
+        let instance = self.instance.as_ref()?;
+        let (labels, sample) = (self.labels.iter(), &instance.sample);
+        let row = Row {
+            labels: to_map(sample),
+            alert: labels.filter(|(name, value)| sample.get(name) != Some(value)).map(owned).collect(),
+            value: instance.value.to_bits(),
+            active_at: instance.active_at,
+            fired_at: instance.fired_at,
+            keeping_since: instance.keeping_since,
+        };
+        serde_json::to_vec(&row).ok()
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.instance.is_none()
     }
 }
 

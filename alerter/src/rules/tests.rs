@@ -38,7 +38,7 @@ fn step(book: &mut Book, second: i64, result: &[Sample], may_end: bool) -> Chang
 }
 
 fn names(demands: &[Demand]) -> Vec<&str> {
-    demands.iter().map(|demand| demand.labels["connection_id"].as_str()).collect()
+    demands.iter().filter_map(|demand| demand.labels.get("connection_id")).collect()
 }
 
 #[test]
@@ -51,9 +51,9 @@ fn an_alert_is_held_fires_once_is_kept_and_ends() {
     let [demand] = &*fired else { panic!("{fired:?}") };
     assert_eq!((demand.action, demand.template.as_deref()), (Action::NotifyUser, Some("locked")));
     assert_eq!(demand.subject, Subject::Connection { connection: "c1".into(), user: "u1".into() });
-    assert_eq!(demand.annotations["summary"], "c1 since 5");
+    assert_eq!(demand.annotations.rendered()["summary"], "c1 since 5");
     assert_eq!(demand.starts_at.as_second(), 60);
-    assert!(!demand.labels.contains_key("__name__"));
+    assert!(demand.labels.metric_name().is_none());
     assert!(step(&mut book, 75, &c1, true).firing.is_empty(), "it is told once");
     assert_eq!(
         names(&step(&mut book, 90, &[failing("c1", 6.0)], true).firing),
@@ -96,7 +96,7 @@ fn state_rows_bring_everything_back() {
     let c = [failing("c1", 5.0), failing("c2", f64::NAN)];
     for (second, result) in [(0, &c[..1]), (60, &c[..])] {
         for row in step(&mut before, second, result, true).state {
-            rows.insert(row.key, row.body.unwrap());
+            rows.insert(row.key().into_owned(), row.body().unwrap().into_owned());
         }
     }
     let mut after = book(HELD);
@@ -108,9 +108,9 @@ fn state_rows_bring_everything_back() {
     for row in
         step(&mut after, 300, &[], true).state.into_iter().chain(step(&mut after, 500, &[], true).state)
     {
-        match row.body {
-            Some(body) => rows.insert(row.key, body),
-            None => rows.remove(&row.key),
+        match row.body() {
+            Some(body) => rows.insert(row.key().into_owned(), body.into_owned()),
+            None => rows.remove(&*row.key()),
         };
     }
     assert!(rows.is_empty(), "{rows:?}");
@@ -125,11 +125,12 @@ fn rows_of_a_rule_that_is_gone_end_what_they_held() {
     }
     let other = HELD.replace("for: 1m", "for: 2m");
     let mut after = book(&other);
-    let changes = after.restore(rows.iter().map(|row| (&*row.key, row.body.as_deref().unwrap())));
+    let rows: Vec<_> = rows.iter().map(|row| (row.key(), row.body().unwrap())).collect();
+    let changes = after.restore(rows.iter().map(|(key, body)| (&**key, &**body)));
     assert_eq!(names(&changes.ended), ["c1"]);
     assert_eq!(changes.ended[0].action, Action::NotifyUser);
     assert_eq!(changes.ended[0].fingerprint, before.firing()[0].fingerprint);
-    assert_eq!(changes.state, [crate::demand::StateRow { key: rows[0].key.clone(), body: None }]);
+    assert_eq!(changes.state, [crate::demand::StateRow::new(&*rows[0].0, None)]);
 }
 
 #[test]
@@ -141,7 +142,7 @@ fn reload_keeps_the_state_of_rules_whose_meaning_is_the_same() {
     let reworded = HELD.replace("since", "from");
     let changes = book.replace(self::book(&reworded).set().clone());
     assert!(changes.ended.is_empty());
-    assert_eq!(book.firing()[0].annotations["summary"], "c1 from 5");
+    assert_eq!(book.firing()[0].annotations.rendered()["summary"], "c1 from 5");
     let changes =
         book.replace(self::book(&reworded.replace("expr: failing", "expr: failing > 1")).set().clone());
     assert_eq!(names(&changes.ended), ["c1"]);

@@ -11,11 +11,13 @@ pub(super) struct Pending {
     /// The core is told everything that fires after a start, after a reload, and after a report that it could
     /// not commit.
     all: bool,
+    /// The store is told everything that is pending or fires after a report that it could not commit.
+    rows: bool,
 }
 
 impl Pending {
     pub(super) fn new(changes: Changes) -> Self {
-        Self { changes, all: true }
+        Self { changes, all: true, rows: false }
     }
 
     /// Rules were read again. Annotations may have changed with nothing else.
@@ -41,13 +43,17 @@ impl Pending {
             changes.firing = Vec::new();
             changes.firing = book.firing();
         }
-        // What fires is told from the book if this cannot be committed; the rest is nowhere else.
-        let (ended, state) = (changes.ended.clone(), changes.state.clone());
+        if self.rows {
+            changes.then(Changes { state: book.rows(), ..Changes::default() });
+        }
+        // What is there is told from the book if this cannot be committed; what is gone is nowhere else.
+        let ended = changes.ended.clone();
+        let state = changes.state.iter().filter(|row| row.is_gone()).cloned().collect();
         let committed = tokio::select! {
             () = stop.cancelled() => return None,
             committed = reports.send(at, changes) => committed,
         };
-        self.all = !committed;
+        (self.all, self.rows) = (!committed, !committed);
         if !committed {
             self.changes = Changes { firing: Vec::new(), ended, state };
             tracing::warn!(source = %reports.source(), "a report could not be committed; the next one repeats it");

@@ -246,7 +246,7 @@ async fn a_real_prometheus_is_asked() {
         next = world.second().await;
     }
     assert_eq!(rules(&next.firing), ["BasiqAccountLocked"]);
-    assert_eq!(next.firing[0].labels["connection_id"], "c1");
+    assert_eq!(next.firing[0].labels.get("connection_id"), Some("c1"));
 
     // What Prometheus cannot scrape goes stale there, and ends nothing here.
     *shown.lock().unwrap() = None;

@@ -113,9 +113,9 @@ impl World {
             tokio::time::timeout(Duration::from_secs(20), self.reports.recv()).await.unwrap().unwrap();
         let rows = self.rows.entry(report.source.clone()).or_default();
         for row in &report.state {
-            match &row.body {
-                Some(body) => rows.insert(row.key.clone(), body.clone()),
-                None => rows.remove(&row.key),
+            match row.body() {
+                Some(body) => rows.insert(row.key().into_owned(), body.into_owned()),
+                None => rows.remove(&*row.key()),
             };
         }
         report.committed.take().unwrap().send(()).unwrap();
@@ -213,8 +213,8 @@ async fn what_could_not_be_committed_is_told_again() {
         (rules(&report.firing), rules(&report.ended)),
         (vec!["BasiqAccountLocked"], vec!["BasiqAccountLocked"])
     );
-    assert_eq!(report.firing[0].labels["connection_id"], "c2");
-    assert_eq!(report.ended[0].labels["connection_id"], "c1");
+    assert_eq!(report.firing[0].labels.get("connection_id"), Some("c2"));
+    assert_eq!(report.ended[0].labels.get("connection_id"), Some("c1"));
     assert!(!report.state.is_empty());
     world.end().await;
 }

@@ -33,8 +33,7 @@ impl Interner {
 
     /// An equal set that is known already, or this one from now on.
     pub fn set(&mut self, labels: Labels) -> Labels {
-        let entry =
-            self.sets.entry(labels.fingerprint(), |known| *known == labels, Labels::fingerprint);
+        let entry = self.sets.entry(labels.fingerprint(), |known| *known == labels, Labels::fingerprint);
         entry.or_insert(labels).get().clone()
     }
 

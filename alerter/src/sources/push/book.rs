@@ -8,6 +8,7 @@ use std::{
 
 use daemon::Timestamp;
 use jiff::SignedDuration;
+use promql::Labels;
 use serde::{Deserialize, Serialize};
 
 use super::alert::Received;
@@ -67,7 +68,7 @@ impl Pushed {
         for (key, body) in rows {
             match (u64::from_str_radix(key, 16), serde_json::from_slice::<Entry>(body)) {
                 (Ok(key), Ok(entry)) => pushed.set(key, Some(entry)),
-                _ => changes.state.push(StateRow { key: key.clone(), body: None }),
+                _ => changes.state.push(StateRow::new(key.clone(), None)),
             }
         }
         pushed.keep();
@@ -149,8 +150,8 @@ impl Pushed {
 
     fn put(&mut self, key: u64, entry: Entry, changes: &mut Changes) {
         let row = format!("{key:016x}");
-        changes.state.retain(|earlier| earlier.key != row);
-        changes.state.push(StateRow { key: row, body: serde_json::to_vec(&entry).ok() });
+        changes.state.retain(|earlier| earlier.key() != row);
+        changes.state.push(StateRow::new(row, serde_json::to_vec(&entry).ok()));
         self.set(key, Some(entry));
     }
 
@@ -164,7 +165,7 @@ impl Pushed {
                     self.put(key, Entry { ended: Some(now), ..entry }, &mut changes);
                 }
                 Some(_) => {
-                    changes.state.push(StateRow { key: format!("{key:016x}"), body: None });
+                    changes.state.push(StateRow::new(format!("{key:016x}"), None));
                     self.set(key, None);
                 }
                 None => {
@@ -203,8 +204,8 @@ impl Pushed {
             definition: Arc::default(),
             action: ask.action,
             subject: subject(&entry.labels),
-            labels: Arc::new(entry.labels.clone()),
-            annotations: Arc::new(entry.annotations.clone()),
+            labels: Labels::new(&entry.labels),
+            annotations: entry.annotations.clone().into(),
             template: ask.template,
             closing_template: ask.closing_template,
             numbers: ask.numbers,

@@ -64,7 +64,7 @@ fn silence_ends_what_has_a_connection_and_nothing_else() {
     assert!(pushed.expire(at("11:33:59")).ended.is_empty());
     let changes = pushed.expire(at("11:34:00"));
     assert_eq!(changes.ended.len(), 1);
-    assert_eq!(changes.ended[0].labels["connection_id"], "c1");
+    assert_eq!(changes.ended[0].labels.get("connection_id"), Some("c1"));
     assert_eq!(pushed.firing().len(), 1);
     assert_eq!(pushed.next_due(), Some(at("12:34:00")));
     let changes = pushed.expire(at("12:34:01"));
@@ -113,7 +113,11 @@ fn state_rows_bring_it_back() {
     let mut pushed = empty();
     let (changes, _) = pushed.receive(firing(), at("11:33:34"));
     pushed.keep();
-    let rows: Vec<Row> = changes.state.into_iter().map(|row| (row.key, row.body.unwrap())).collect();
+    let rows: Vec<Row> = changes
+        .state
+        .into_iter()
+        .map(|row| (row.key().into_owned(), row.body().unwrap().into_owned()))
+        .collect();
     let (back, changes) = Pushed::restore("push".into(), ["locked".to_owned()].into(), &rows);
     assert!(changes.state.is_empty());
     assert_eq!(back.firing(), pushed.firing());

@@ -126,7 +126,7 @@ impl Read for Postgres {
                 .bind(source)
                 .fetch_all(&self.pool)
                 .await?;
-        Ok(rows.into_iter().map(|(key, body)| StateRow { key, body: Some(body) }).collect())
+        Ok(rows.into_iter().map(|(key, body)| StateRow::new(key, Some(body))).collect())
     }
 
     async fn born(&self) -> Result<Timestamp, StoreError> {

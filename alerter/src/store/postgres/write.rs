@@ -1,5 +1,7 @@
 //! What the daemon commits: each table's rows in one statement of arrays.
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 use daemon::{Secret, Timestamp};
 use sqlx::{Postgres as Dialect, Transaction};
@@ -341,22 +343,22 @@ async fn write_rows(tx: &mut Tx, rows: &[crate::plan::Row]) -> Result<(), StoreE
 }
 
 async fn write_state(tx: &mut Tx, source: &str, state: &[crate::demand::StateRow]) -> Result<(), StoreError> {
-    let (kept, gone): (Vec<_>, Vec<_>) = state.iter().partition(|row| row.body.is_some());
+    let (kept, gone): (Vec<_>, Vec<_>) = state.iter().partition(|row| !row.is_gone());
     if !kept.is_empty() {
         sqlx::query(
             "INSERT INTO source_state (source, key, body) SELECT $1, * FROM unnest($2::text[], $3::bytea[]) \
              ON CONFLICT (source, key) DO UPDATE SET body = excluded.body",
         )
         .bind(source)
-        .bind(kept.iter().map(|row| text(&row.key)).collect::<Vec<_>>())
-        .bind(kept.iter().map(|row| row.body.clone()).collect::<Vec<_>>())
+        .bind(kept.iter().map(|row| text(&row.key())).collect::<Vec<_>>())
+        .bind(kept.iter().map(|row| row.body().map(Cow::into_owned)).collect::<Vec<_>>())
         .execute(&mut **tx)
         .await?;
     }
     if !gone.is_empty() {
         sqlx::query("DELETE FROM source_state WHERE source = $1 AND key = ANY($2)")
             .bind(source)
-            .bind(gone.iter().map(|row| text(&row.key)).collect::<Vec<_>>())
+            .bind(gone.iter().map(|row| text(&row.key())).collect::<Vec<_>>())
             .execute(&mut **tx)
             .await?;
     }

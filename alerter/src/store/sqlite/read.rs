@@ -127,7 +127,7 @@ impl Read for Sqlite {
                 .bind(source)
                 .fetch_all(&self.readers)
                 .await?;
-        Ok(rows.into_iter().map(|(key, body)| StateRow { key, body: Some(body) }).collect())
+        Ok(rows.into_iter().map(|(key, body)| StateRow::new(key, Some(body))).collect())
     }
 
     async fn born(&self) -> Result<Timestamp, StoreError> {

@@ -1,5 +1,7 @@
 //! What the daemon commits, in statements of some hundred rows.
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 use daemon::{Secret, Timestamp};
 use sqlx::{QueryBuilder, Sqlite as Dialect, Transaction};
@@ -319,12 +321,14 @@ async fn write_rows(tx: &mut Tx, rows: &[crate::plan::Row]) -> Result<(), StoreE
 }
 
 async fn write_state(tx: &mut Tx, source: &str, state: &[crate::demand::StateRow]) -> Result<(), StoreError> {
-    let (kept, gone): (Vec<_>, Vec<_>) = state.iter().partition(|row| row.body.is_some());
+    let (kept, gone): (Vec<_>, Vec<_>) = state.iter().partition(|row| !row.is_gone());
     for rows in pieces(&kept) {
         let mut query =
             QueryBuilder::<Dialect>::new("INSERT INTO source_state (source, key, body) ");
         query.push_values(rows, |mut to, row| {
-            to.push_bind(source.to_owned()).push_bind(row.key.clone()).push_bind(row.body.clone());
+            to.push_bind(source.to_owned())
+                .push_bind(row.key().into_owned())
+                .push_bind(row.body().map(Cow::into_owned));
         });
         query.push(" ON CONFLICT (source, key) DO UPDATE SET body = excluded.body");
         query.build().execute(&mut **tx).await?;
@@ -334,7 +338,7 @@ async fn write_state(tx: &mut Tx, source: &str, state: &[crate::demand::StateRow
         query.push_bind(source.to_owned()).push(" AND key IN (");
         let mut list = query.separated(", ");
         for row in rows {
-            list.push_bind(row.key.clone());
+            list.push_bind(row.key().into_owned());
         }
         query.push(")");
         query.build().execute(&mut **tx).await?;

@@ -50,7 +50,7 @@ fn each_rule_says_what_it_asks_and_where_to_read_on() {
         let Kind::Alerting(alerting) = &rule.kind else { continue };
         let place = format!("{} {}", group.file, alerting.name);
         let annotation = |name: &str| {
-            let found = alerting.annotations.iter().find(|(known, _)| known == name);
+            let found = alerting.annotations.templates.iter().find(|(known, _)| known == name);
             found.unwrap_or_else(|| panic!("{place} has no {name}")).1.clone()
         };
         annotation("summary");

@@ -105,7 +105,7 @@ async fn what_is_committed_is_read_again(place: Place) {
     first.changes.timeline.push(entry);
     first.changes.rows.push(Row { kind: "pause", key: "p".into(), body: Some("{}".into()) });
     first.changes.rows.push(Row { kind: "mode", key: "m".into(), body: Some("1".into()) });
-    let row = |key: &str, body: Option<&[u8]>| StateRow { key: key.into(), body: body.map(<[u8]>::to_vec) };
+    let row = |key: &str, body: Option<&[u8]>| StateRow::new(key, body.map(<[u8]>::to_vec));
     first.state.push(("rules".into(), vec![row("a", Some(b"\x00\xff")), row("b", Some(b"2"))]));
     store.commit(&first).await.unwrap();
     let mut second = batch(Vec::new());

@@ -3,11 +3,12 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use basiq_alerter::{
-    demand::{Action, Demand, Numbers, Subject},
+    demand::{Action, Annotations, Demand, Numbers, Subject},
     evidence::{Facts, Snapshot, State},
     plan::{Input, Said},
 };
 use daemon::Timestamp;
+use promql::Labels;
 
 use super::World;
 
@@ -111,11 +112,8 @@ fn demands(id: &str, facts: &Facts, scenario: &str, at: Timestamp) -> Vec<Demand
             definition: Arc::default(),
             action,
             subject: Subject::Connection { connection: id.into(), user: facts.user.clone() },
-            labels: Arc::new(BTreeMap::from([
-                ("alertname".to_owned(), rule.to_owned()),
-                ("scenario".to_owned(), scenario.to_owned()),
-            ])),
-            annotations: Arc::default(),
+            labels: Labels::new([("alertname", rule), ("scenario", scenario)]),
+            annotations: Annotations::default(),
             template: (!template.is_empty()).then(|| template.into()),
             closing_template: (!template.is_empty()).then(|| "ready".into()),
             numbers: Arc::new(numbers),

@@ -130,7 +130,9 @@ mod tests {
     fn a_series_is_decoded_once_and_forgotten_when_gone() {
         let mut cache = SeriesCache::new();
         let mut made = 0;
-        for order in [["a{x=\"1\"}", "a{x=\"2\"}"], ["a{x=\"1\"}", "a{x=\"2\"}"], ["a{x=\"2\"}", "a{x=\"1\"}"]] {
+        for order in
+            [["a{x=\"1\"}", "a{x=\"2\"}"], ["a{x=\"1\"}", "a{x=\"2\"}"], ["a{x=\"2\"}", "a{x=\"1\"}"]]
+        {
             for series in order {
                 let value = cache.get(series, || {
                     made += 1;

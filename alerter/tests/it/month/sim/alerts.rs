@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use basiq_alerter::demand::{Action, Demand, Numbers, Subject};
+use basiq_alerter::demand::{Action, Annotations, Demand, Numbers, Subject};
+use promql::Labels;
 
 use super::Sim;
 
@@ -13,7 +14,7 @@ pub(super) struct Proto {
     action: Action,
     template: Option<Arc<str>>,
     numbers: Arc<Numbers>,
-    labels: Arc<BTreeMap<String, String>>,
+    labels: Labels,
 }
 
 /// By scenario; and what was changed about rules.
@@ -57,13 +58,12 @@ impl Protos {
         let mut of: BTreeMap<&'static str, Vec<Proto>> = BTreeMap::new();
         for (scenario, rule, action, template, numbers) in rules {
             let labels = [("alertname", rule), ("scenario", scenario)];
-            let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
             of.entry(scenario).or_default().push(Proto {
                 rule: rule.into(),
                 action,
                 template: (!template.is_empty()).then(|| template.into()),
                 numbers: Arc::new(numbers),
-                labels: Arc::new(BTreeMap::from(labels)),
+                labels: Labels::new(labels),
             });
         }
         Self { of, versions: BTreeMap::new(), removed: None }
@@ -83,9 +83,7 @@ impl Sim {
             }
             let definition = self.protos.versions.get(&proto.rule).cloned().unwrap_or_default();
             let same = |demand: &Demand| {
-                demand.rule == proto.rule
-                    && demand.definition == definition
-                    && Arc::ptr_eq(&demand.labels, &proto.labels)
+                demand.rule == proto.rule && demand.definition == definition && demand.labels == proto.labels
             };
             if let Some(at) = old.iter().position(same) {
                 now.push(old.swap_remove(at));
@@ -101,7 +99,7 @@ impl Sim {
                     user: connection.user.clone(),
                 },
                 labels: proto.labels.clone(),
-                annotations: Arc::default(),
+                annotations: Annotations::default(),
                 template: proto.template.clone(),
                 closing_template: proto.template.is_some().then(|| "ready".into()),
                 numbers: proto.numbers.clone(),
