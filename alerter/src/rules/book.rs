@@ -150,7 +150,7 @@ impl Book {
     ) -> Result<(), Failure> {
         let Kind::Alerting(alerting) = &rule.kind else { return Ok(()) };
         let alerts = self.alerts.entry(rule.identity.clone()).or_default();
-        let making = Making { rule, alerting, externals: &self.externals };
+        let making = Making::new(rule, alerting, &self.externals);
         let step = alerts.step(&making, limit, result, at, may_end)?;
         for labels in &step.rows {
             changes.state.push(StateRow::alert(alerts.row(rule, labels)));

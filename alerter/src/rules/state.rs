@@ -11,7 +11,10 @@ use std::{
 use promql::{Labels, Sample};
 use serde::{Deserialize, Serialize};
 
-use super::{Alerting, Externals, Rule, template::Data};
+use super::{
+    Alerting, Externals, Rule,
+    template::{Data, Template},
+};
 
 /// Why an evaluation changed nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -94,7 +97,7 @@ impl Alerts {
         at: i64,
         may_end: bool,
     ) -> Result<Step, Failure> {
-        let constant = making.rule.labels.iter().all(|(_, template)| template.plain().is_some());
+        let constant = making.fixed.is_some();
         let mut found = Vec::with_capacity(result.len());
         let mut distinct = HashSet::with_capacity(result.len());
         for sample in result {
@@ -288,12 +291,27 @@ pub(super) struct Making<'a> {
     pub(super) rule: &'a Rule,
     pub(super) alerting: &'a Alerting,
     pub(super) externals: &'a Externals,
+    /// What the rule adds, if that is the same for all its alerts: they share its memory.
+    fixed: Option<Labels>,
 }
 
-impl Making<'_> {
+impl<'a> Making<'a> {
+    pub(super) fn new(rule: &'a Rule, alerting: &'a Alerting, externals: &'a Externals) -> Self {
+        // An empty text removes a label.
+        let plain = |(name, template): &'a (String, Template)| {
+            Some((name.as_str(), template.plain().filter(|text| !text.is_empty())?))
+        };
+        let fixed: Option<Vec<_>> = rule.labels.iter().map(plain).collect();
+        let fixed = fixed.map(|fixed| Labels::new(fixed).with("alertname", &alerting.name));
+        Self { rule, alerting, externals, fixed }
+    }
+
     /// The labels of an alert: those of the sample without the metric's name, those of the rule, and its name.
     fn labels(&self, sample: &Sample) -> Labels {
         let mut labels = sample.labels.without_metric_name();
+        if let Some(fixed) = &self.fixed {
+            return labels.with_all(fixed);
+        }
         let mut map = None;
         for (name, template) in &self.rule.labels {
             match template.plain() {

@@ -192,6 +192,15 @@ impl Labels {
         Self::from_sorted(pairs)
     }
 
+    /// The labels of both sets; of a name that both have, the value of `more` counts. Shares the texts of both.
+    #[must_use]
+    pub fn with_all(&self, more: &Self) -> Self {
+        let other = self.pairs().iter().filter(|pair| more.label(pair.name()).is_none());
+        let mut pairs: Vec<Label> = other.chain(more.pairs()).cloned().collect();
+        pairs.sort_by(|a, b| a.name().cmp(b.name()));
+        Self::from_sorted(pairs)
+    }
+
     /// The same set without the labels named.
     #[must_use]
     pub fn without<N: AsRef<str>>(&self, names: &[N]) -> Self {
@@ -327,5 +336,11 @@ mod tests {
         let labels = Labels::new([("a", "1"), ("b", "2")]);
         assert_eq!(labels.with("a", ""), Labels::new([("b", "2")]));
         assert_eq!(labels.only(&["a"]), Labels::new([("a", "1")]));
+    }
+
+    #[test]
+    fn of_two_sets_the_values_of_the_second_count() {
+        let all = Labels::new([("a", "1"), ("c", "2")]).with_all(&Labels::new([("b", "3"), ("c", "4")]));
+        assert_eq!(all, Labels::new([("a", "1"), ("b", "3"), ("c", "4")]));
     }
 }
