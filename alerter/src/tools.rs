@@ -23,7 +23,7 @@ use crate::{
     rehearse::{Preview, Replay, preview, replay},
     rules,
     send_test::{self, SendTest},
-    store::{Effect, EffectFilter, EffectState, IncidentFilter, Store},
+    store::{Effect, EffectFilter, EffectState, IncidentFilter, Store, StoreError},
 };
 use words::{as_json, card, line, one_line};
 
@@ -407,11 +407,14 @@ async fn why(about: &str, json: bool, store: &dyn Store) -> Result<String, Fatal
         let incidents = store.incidents(&filter).await.map_err(Fatal::running)?;
         found.extend(incidents.iter().map(|incident| incident.reference.clone()));
     }
+    if found.is_empty() {
+        found = of_ticket(about, store).await.map_err(Fatal::running)?;
+    }
     found.sort();
     found.dedup();
     if found.is_empty() {
         return Err(Fatal::running(format!(
-            "nothing is known of {about}; name an incident, a connection, a user or an effect"
+            "nothing is known of {about}; name an incident, a connection, a user, a ticket or an effect"
         )));
     }
     let (mut text, mut entries) = (String::new(), Vec::new());
@@ -424,6 +427,28 @@ async fn why(about: &str, json: bool, store: &dyn Store) -> Result<String, Fatal
         entries.extend(story);
     }
     if json { as_json(&entries) } else { Ok(text) }
+}
+
+/// The incidents of the ticket that a desk calls so.
+async fn of_ticket(remote: &str, store: &dyn Store) -> Result<Vec<String>, StoreError> {
+    const PAGE: u32 = 1000;
+    for page in 0.. {
+        let filter = EffectFilter {
+            action: Some(Action::FileTicket),
+            state: Some(EffectState::Delivered),
+            limit: PAGE,
+            offset: page * PAGE,
+            ..EffectFilter::default()
+        };
+        let effects = store.effects(&filter).await?;
+        if let Some(filed) = effects.iter().find(|effect| effect.remote.as_deref() == Some(remote)) {
+            return Ok(filed.incidents.clone());
+        }
+        if effects.len() < PAGE as usize {
+            break;
+        }
+    }
+    Ok(Vec::new())
 }
 
 async fn incidents(tool: IncidentsTool, store: &dyn Store) -> Result<String, Fatal> {

@@ -108,6 +108,27 @@ async fn outbox_and_incidents_are_shown_to_people_and_to_programs() {
     assert_eq!(story["timeline"][0]["effect"], "sent");
 }
 
+/// "'why was this (not) sent' is answered for any user, connection, incident or ticket" (behaviour, section 4).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn why_it_was_sent_is_answered_for_user_connection_incident_and_ticket() {
+    let house = House::new().await;
+    let filed = Effect {
+        action: Action::FileTicket,
+        state: EffectState::Delivered,
+        remote: Some("RT-42".into()),
+        ..effect("ticket", &house.reference)
+    };
+    house.store.commit(&batch(vec![filed])).await.unwrap();
+    for about in ["u-a", "c-a", house.reference.as_str(), "RT-42", "sent"] {
+        let why = house.run(&["outbox", "why", about]).unwrap();
+        assert!(
+            why.contains(&house.reference) && why.contains("the relay accepted it (250)"),
+            "{about}: {why}"
+        );
+    }
+    assert!(house.run(&["outbox", "why", "RT-43"]).unwrap_err().contains("nothing is known of RT-43"));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_people_decide_is_taken_down_for_the_planner() {
     let house = House::new().await;
