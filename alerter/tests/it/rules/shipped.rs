@@ -135,3 +135,30 @@ fn each_rule_has_a_test_in_which_it_must_fire_and_one_in_which_it_must_not() {
         assert!(quiet || name == "BasiqWatchdog", "{name} may always fire");
     }
 }
+
+/// "Where Prometheus runs, it evaluates the operator rules, the alerter the connection rules" (behaviour, section 8):
+/// so say the files that we ship for both, and each kind of rule is in the file of its evaluator.
+#[test]
+fn prometheus_is_given_the_rules_for_operators_and_the_alerter_those_of_connections() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+    let line = |path: &str, key: &str| {
+        let text = read(path);
+        let found = text.lines().find(|line| !line.trim_start().starts_with('#') && line.contains(key));
+        found.unwrap_or_else(|| panic!("{path} has no {key}")).to_owned()
+    };
+    for place in ["samples", "compose"] {
+        let prometheus = line(&format!("deploy/{place}/prometheus.yml"), "rule_files:");
+        assert!(
+            prometheus.contains("operators.yml") && !prometheus.contains("connections.yml"),
+            "{prometheus}"
+        );
+        let alerter = line(&format!("deploy/{place}/alerter.yml"), "rules: [");
+        assert!(alerter.contains("connections.yml") && !alerter.contains("operators.yml"), "{alerter}");
+    }
+    assert!(!read("rules/operators.yml").contains("connection_id"), "an aggregate has no connection");
+    assert!(
+        !read("rules/connections.yml").contains("notify-operator"),
+        "what is of a connection is not for operators"
+    );
+}

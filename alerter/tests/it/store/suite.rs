@@ -6,7 +6,7 @@ use basiq_alerter::{
     channels::{Ticket, UserMessage},
     demand::{Action, StateRow},
     incidents::Incident,
-    plan::{Changes, Command, Row},
+    plan::{Changes, Command, Forgotten, Row},
     store::{
         Batch, Effect, EffectFilter, EffectState, IncidentFilter, Payload, Phase, Store, StoreError,
         Suppression, TicketRow, TimelineEntry,
@@ -266,6 +266,67 @@ async fn a_later_minor_version_leaves_a_store_that_this_one_opens(place: Place) 
     store.commit(&batch(vec![effect("k2", "i")])).await.unwrap();
 }
 
+/// "`forget` a user …: pending effects cancelled, bodies, ids and address hashes erased, counts kept" (behaviour,
+/// section 8): what the store has of them, also of incidents that the planner has long let go of.
+async fn what_names_a_forgotten_user_is_erased_and_counts_stay(place: Place) {
+    let store = open(&place).await;
+    let (gone, stays, mut older) = (incident("gone"), incident("stays"), incident("older"));
+    older.user = "u-gone".into();
+    older.status = basiq_alerter::incidents::Status::Ended { reason: "recovered".into(), at: now() };
+    let mut first = batch(Vec::new());
+    for of in [&gone, &stays, &older] {
+        let mut sent = effect(&format!("sent/{}", of.reference), &of.reference);
+        let Payload::Message(message) = &mut sent.payload else { panic!() };
+        (message.user, message.message_id) = (of.user.clone(), format!("<{}@x>", of.connection));
+        sent.state = EffectState::Delivered;
+        first.changes.effects.push(sent);
+        first.changes.timeline.push(TimelineEntry {
+            incident: of.reference.clone(),
+            at: now(),
+            effect: None,
+            what: "opened".into(),
+            text: format!("{} of {}", of.connection, of.user),
+        });
+    }
+    let references: Vec<String> =
+        [&gone, &stays, &older].iter().map(|incident| incident.reference.clone()).collect();
+    first.changes.incidents = vec![gone, stays, older];
+    first.changes.suppressed = vec![("p-gone".into(), "5.1.1".into()), ("p-stays".into(), "5.1.1".into())];
+    store.commit(&first).await.unwrap();
+    let counts = store.counts().await.unwrap();
+
+    let mut second = batch(Vec::new());
+    second.changes.forgotten.push(Forgotten {
+        user: "u-gone".into(),
+        person: Some("p-gone".into()),
+        incidents: vec![references[0].clone()],
+    });
+    store.commit(&second).await.unwrap();
+    let store = place.open(now()).await;
+    let everything = async |reference: &str| {
+        let filter = EffectFilter { incident: Some(reference.to_owned()), ..EffectFilter::default() };
+        format!(
+            "{:?} {:?} {:?}",
+            store.incident(reference).await.unwrap(),
+            store.timeline(reference).await.unwrap(),
+            store.effects(&filter).await.unwrap().into_iter().map(|it| it.payload).collect::<Vec<_>>()
+        )
+    };
+    for (reference, names) in references.iter().zip(["c-gone", "c-stays", "c-older"]) {
+        let all = everything(reference).await;
+        let known = all.contains(names) || all.contains("u-gone");
+        assert_eq!(known, names == "c-stays", "{all}");
+        assert!(all.contains("Message"), "the effect itself is kept: {all}");
+    }
+    let of = IncidentFilter { user: Some("u-gone".into()), ..IncidentFilter::default() };
+    assert!(store.incidents(&of).await.unwrap().is_empty());
+    let of = IncidentFilter { connection: Some("c-older".into()), ..IncidentFilter::default() };
+    assert!(store.incidents(&of).await.unwrap().is_empty());
+    assert_eq!(store.counts().await.unwrap().effects, counts.effects, "counts stay");
+    assert_eq!(store.suppressed("p-gone").await.unwrap(), None);
+    assert!(store.suppressed("p-stays").await.unwrap().is_some());
+}
+
 /// Thousands of rows in one commit: no bound on the number of parameters is met.
 async fn a_large_batch_is_one_commit(place: Place) {
     let store = open(&place).await;
@@ -280,6 +341,7 @@ on_both_stores! {
     commands_wait_until_they_are_obeyed,
     tickets_and_suppressions_are_kept_and_carried_over,
     old_variables_and_rows_go_and_keys_of_open_incidents_stay,
+    what_names_a_forgotten_user_is_erased_and_counts_stay,
     a_later_minor_version_leaves_a_store_that_this_one_opens,
     a_large_batch_is_one_commit,
 }
