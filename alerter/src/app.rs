@@ -26,11 +26,12 @@ use crate::{
     demand::StateRow,
     digest,
     engine::{Ears, Engine, Parts as EngineParts},
-    evidence::Snapshot,
+    evidence::{self, Snapshot},
     metrics::Metrics,
     outbox::{Domains, Hands, Nudges, Outbox, Resolver, Share, Work},
     page::{self, Access, PageState},
     plan::Settings,
+    rounds::Rounds,
     sources::{Measures, Sources, Wiring},
     store::{Standing, Store, StoreError},
 };
@@ -96,6 +97,13 @@ pub async fn run(config: Config, run: Run, context: Context) -> Result<(), Fatal
         answers: people_sender,
         slots: Resolver::slots(),
         domains: domains.clone(),
+    };
+    let rounds = Rounds {
+        store: store.clone(),
+        desks: hands.desks.clone(),
+        users: client,
+        clock: clock.clone(),
+        stop: stop.clone(),
     };
     let digest_channel = config.digest.channel.as_ref().and_then(|name| hands.operators.get(name)).cloned();
     let (digest_store, digest_reports) = (store.clone(), report_sender.clone());
@@ -208,6 +216,17 @@ pub async fn run(config: Config, run: Run, context: Context) -> Result<(), Fatal
             digesting.run().await;
         }
     });
+    let rounds = tokio::spawn({
+        let (mut standing, stop) = (standing.clone(), stop.clone());
+        async move {
+            // One replica is enough, and the one that plans is sure to be one.
+            tokio::select! {
+                () = stop.cancelled() => return,
+                leads = standing.wait_for(|standing| standing.leads) => if leads.is_err() { return },
+            }
+            rounds.run().await;
+        }
+    });
     let repeating = tokio::spawn(operators::repeat(repeated, lasting, clock.clone(), stop.clone()));
     let planning = tokio::spawn({
         // An engine that ends, even by a fault of this program, takes the daemon with it: a page without anybody
@@ -231,6 +250,7 @@ pub async fn run(config: Config, run: Run, context: Context) -> Result<(), Fatal
     let planned = planning.await.map_err(Fatal::running)?;
     digesting.await.map_err(Fatal::running)?;
     repeating.await.map_err(Fatal::running)?;
+    rounds.await.map_err(Fatal::running)?;
     tidying.abort();
     sharing.cancel();
     let shared = match share {
@@ -352,6 +372,7 @@ pub(crate) struct Plugins {
     pub(crate) desks: Named<dyn Desk>,
     pub(crate) operators: Named<dyn Operators>,
     pub(crate) renderer: Arc<Renderer>,
+    pub(crate) parts: Parts,
 }
 
 /// The folder beside the store.
@@ -375,6 +396,7 @@ pub(crate) fn plugins(
     let templates = config.templates.as_ref().map(|path| daemon::config::relative_to(file, path));
     let renderer = Arc::new(Renderer::new(config.sender.clone(), templates.as_deref()).map_err(settings)?);
     let parts = Parts {
+        file: file.map(Path::to_owned),
         data,
         clock: clock.clone(),
         renderer: renderer.clone(),
@@ -384,17 +406,19 @@ pub(crate) fn plugins(
     channels.wrap(|channel| config.recipients.guard(&config.environment, channel)).map_err(settings)?;
     let desks = config.desks.clone().build(&parts).map_err(settings)?;
     let operators = config.operators.clone().build(&parts).map_err(settings)?;
-    Ok(Plugins { channels, desks, operators, renderer })
+    Ok(Plugins { channels, desks, operators, renderer, parts })
 }
 
 fn build(config: &Config, file: Option<&Path>, clock: &daemon::Clock, data: PathBuf) -> Result<Built, Fatal> {
     let settings = |error: SettingsError| Fatal::settings(error);
-    let Plugins { channels, desks, operators, renderer } = plugins(config, file, clock, data)?;
+    let Plugins { channels, desks, operators, renderer, parts } = plugins(config, file, clock, data)?;
     if let Some(channel) = &config.digest.channel {
         operators.require("digest.channel", channel).map_err(settings)?;
     }
     config.digest.check()?;
+    let daily = desks.iter().filter_map(|(name, desk)| Some((name.to_string(), desk.daily()?))).collect();
     let routes = Routes {
+        daily,
         user: Some(one("routes.user", "channels", config.routes.user.as_deref(), &channels)?),
         desk: Some(one("routes.desk", "desks", config.routes.desk.as_deref(), &desks)?),
         desks: config.routes.desks.clone(),
@@ -412,15 +436,15 @@ fn build(config: &Config, file: Option<&Path>, clock: &daemon::Clock, data: Path
         desks.require("routes.desks", &route.desk).map_err(settings)?;
     }
     let client = basiq_client(&config.basiq, file, clock)?;
-    let exporters: Vec<String> = config.exporters.iter().map(|exporter| exporter.url.clone()).collect();
+    let hints = evidence::hints(&config.exporters, file)?;
     let at_basiq = Arc::new(
-        AtBasiq::new(client.clone(), clock.clone(), &exporters, config.refresh.clone()).map_err(settings)?,
+        AtBasiq::new(client.clone(), clock.clone(), hints, config.refresh.clone()).map_err(settings)?,
     );
     let hands = Hands {
         channels: by_name(&channels),
         desks: by_name(&desks),
         operators: by_name(&operators),
-        contacts: config.contacts.clone().build(&client).map_err(settings)?,
+        contacts: config.contacts.clone().build(&client, &parts).map_err(settings)?,
         refresher: at_basiq.clone(),
         cases: at_basiq,
     };

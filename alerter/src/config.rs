@@ -1,6 +1,9 @@
 //! `alerter.yml`, strict: unknown keys are refused.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use daemon::Fatal;
 use schemars::JsonSchema;
@@ -212,6 +215,9 @@ pub struct Routes {
     pub desks: Vec<DeskRoute>,
     /// Names under `operators`; all of them where none is named.
     pub operators: Vec<String>,
+    /// How many new tickets a day desks take, by name; any number where a desk is not named. The desks say so.
+    #[serde(skip)]
+    pub daily: BTreeMap<String, u32>,
 }
 
 impl Routes {

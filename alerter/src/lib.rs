@@ -19,6 +19,7 @@ pub mod page;
 pub mod plan;
 pub mod refresh;
 pub mod rehearse;
+pub mod rounds;
 pub mod rules;
 pub mod send_test;
 pub mod sources;

@@ -86,6 +86,19 @@ pub struct Comment<'a> {
     pub text: &'a str,
     /// The time of the decision.
     pub at: Timestamp,
+    /// What it says of the ticket.
+    pub news: News,
+}
+
+/// How a ticket stands at its desk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Somebody may still work on it.
+    Open,
+    /// It is closed: solved, resolved, done.
+    Closed,
+    /// It is closed as something that nobody will mend ("won't fix").
+    Declined,
 }
 
 /// What a comment says of its ticket: desks that are set so close it or open it again.
@@ -208,11 +221,21 @@ pub trait Desk: Send + Sync {
     async fn create(&self, ticket: &Ticket) -> Result<Receipt, DeliveryError>;
     /// The ticket with this key, if the desk has one.
     async fn find(&self, key: &str) -> Result<Option<Receipt>, DeliveryError>;
-    /// Adds a comment to the ticket that `create` or `find` named by its `remote`.
+    /// Adds a comment to the ticket that `create` or `find` named by its `remote`. Where that one is closed for good,
+    /// the receipt names the ticket that goes on for it.
     async fn comment(&self, remote: &str, comment: &Comment<'_>) -> Result<Receipt, DeliveryError>;
     /// The comment with this key on that ticket, if the desk has it; asked for before a second attempt.
     async fn find_comment(&self, _remote: &str, _key: &str) -> Result<Option<Receipt>, DeliveryError> {
         Ok(None)
+    }
+    /// How the ticket stands; `None` from a desk that cannot tell, or that no longer has it. Asked now and then for
+    /// tickets of what still fails, so that a person who closes one need not tell the alerter as well.
+    async fn standing(&self, _remote: &str) -> Result<Option<Standing>, DeliveryError> {
+        Ok(None)
+    }
+    /// How many new tickets a day it takes, where it takes only so many; the rest of the day is one digest.
+    fn daily(&self) -> Option<u32> {
+        None
     }
     /// Closes the ticket or opens it again after a comment, where the desk is set to do so. Asking again
     /// does no more than asking once.
@@ -221,13 +244,12 @@ pub trait Desk: Send + Sync {
     }
 }
 
-/// Adds a comment to a ticket once, and turns the ticket as the desk is set to. `again` says that an
-/// earlier attempt may have come through.
+/// Adds a comment to a ticket once, and turns the ticket that has it as the desk is set to. `again` says that
+/// an earlier attempt may have come through.
 pub(crate) async fn add_comment(
     desk: &dyn Desk,
     remote: &str,
     comment: &Comment<'_>,
-    news: News,
     again: bool,
 ) -> Result<Receipt, DeliveryError> {
     let found = if again && desk.searchable() { desk.find_comment(remote, comment.key).await? } else { None };
@@ -236,7 +258,7 @@ pub(crate) async fn add_comment(
         None => desk.comment(remote, comment).await?,
     };
     // The comment stands: whatever becomes of the rest can be tried again.
-    match desk.turn(remote, news).await {
+    match desk.turn(&receipt.remote, comment.news).await {
         Err(DeliveryError::Unknown { why }) => Err(DeliveryError::Retry { after: None, why }),
         turned => turned.map(|()| receipt),
     }

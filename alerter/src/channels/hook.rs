@@ -10,7 +10,7 @@ use standardwebhooks::{HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHO
 use url::Url;
 
 use super::{
-    DeliveryError, Receipt, SettingsError, durable,
+    DeliveryError, Parts, Receipt, SettingsError, durable,
     http::{self as web, Answer, Effect},
 };
 
@@ -47,8 +47,8 @@ pub(super) struct Hook {
 }
 
 impl Hook {
-    pub(super) fn new(settings: HookSettings) -> Result<Self, SettingsError> {
-        let secret = web::secret("secret_file", &settings.secret_file)?;
+    pub(super) fn new(settings: HookSettings, parts: &Parts) -> Result<Self, SettingsError> {
+        let secret = web::secret("secret_file", &parts.path(&settings.secret_file))?;
         let refuse =
             || SettingsError::new("`secret_file` must hold a Standard Webhooks secret, whsec_ and base64");
         if !secret.expose().starts_with("whsec_") {

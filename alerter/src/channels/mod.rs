@@ -22,6 +22,6 @@ pub mod users;
 pub(crate) use contract::add_comment;
 pub use contract::{
     Channel, Comment, Contact, Contacts, DeliveryError, Desk, MessageConnection, News, Notice, Operators,
-    Receipt, Repeat, Ticket, UserMessage,
+    Receipt, Repeat, Standing, Ticket, UserMessage,
 };
 pub use registry::{Named, Parts, Plugin, SettingsError};

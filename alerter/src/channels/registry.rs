@@ -1,6 +1,10 @@
 //! From the lists of the configuration to named plugins.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use daemon::Clock;
 
@@ -9,6 +13,8 @@ use super::message::Renderer;
 /// What plugins may use. Cheap to clone.
 #[derive(Clone)]
 pub struct Parts {
+    /// The configuration file, to whose folder the paths of settings are relative.
+    pub file: Option<PathBuf>,
     /// The folder for what has no folder of its own in the settings.
     pub data: PathBuf,
     /// Where "now" comes from.
@@ -17,6 +23,13 @@ pub struct Parts {
     pub renderer: Arc<Renderer>,
     /// `production` or another name; part of what tickets and notices say.
     pub environment: Arc<str>,
+}
+
+impl Parts {
+    /// A path of the settings, as the configuration file means it.
+    pub(crate) fn path(&self, path: impl AsRef<Path>) -> PathBuf {
+        daemon::config::relative_to(self.file.as_deref(), path.as_ref())
+    }
 }
 
 /// The settings of one instance of a plugin, which know how to make it.

@@ -167,6 +167,30 @@ pub(super) fn targets(exporters: &[ExporterConfig], file: Option<&Path>) -> Resu
     Ok(targets)
 }
 
+/// Where one exporter takes hints, and as whom.
+#[derive(Clone, Debug)]
+pub struct HintTarget {
+    pub(crate) instance: Arc<str>,
+    pub(crate) url: Url,
+    pub(crate) login: Login,
+}
+
+/// Where the exporters take hints (`POST /api/v1/hints`); secrets are read, relative to the configuration file.
+///
+/// # Errors
+/// An address or a secret that cannot be used.
+pub fn hints(exporters: &[ExporterConfig], file: Option<&Path>) -> Result<Vec<HintTarget>, Fatal> {
+    let pages = targets(exporters, file)?;
+    let bases = pages.into_iter().filter(|target| target.job == PAGES[0].1).map(|target| {
+        let Target { instance, mut url, login, .. } = target;
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop().extend(["api", "v1", "hints"]);
+        }
+        HintTarget { instance, url, login }
+    });
+    Ok(bases.collect())
+}
+
 /// Asks every exporter to forget a user. Gives those that did not say that they have, each with the reason.
 pub(crate) async fn forget(
     exporters: &[ExporterConfig],

@@ -12,9 +12,9 @@ mod traffic;
 
 use std::{collections::HashMap, sync::Arc};
 
-pub(crate) use exporter::Login;
-pub(crate) use exporter::forget;
 pub use exporter::{ExporterConfig, Target};
+pub use exporter::{HintTarget, hints};
+pub(crate) use exporter::{Login, forget};
 pub use page::{Page, Run};
 pub(crate) use pages::EVIDENCE;
 pub use pages::snapshot;

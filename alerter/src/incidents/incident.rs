@@ -144,6 +144,9 @@ pub struct TicketLink {
     pub state: TicketState,
     /// Comments planned so far.
     pub comments: u32,
+    /// A person closed it, as far as is known.
+    #[serde(default)]
+    pub closed: bool,
 }
 
 /// One incident (behaviour, section 3).

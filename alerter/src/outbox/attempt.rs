@@ -72,9 +72,9 @@ async fn attempt_once(work: Work, effect: Effect, spoke_of: Vec<String>, jitter:
         }
         Payload::Comment { remote, text, news, .. } => match work.hands.desks.get(&effect.channel) {
             Some(desk) if live => {
-                let comment = Comment { key: &effect.key, text, at: effect.created };
+                let comment = Comment { key: &effect.key, text, at: effect.created, news: *news };
                 let again = effect.marks > 1;
-                let told = add_comment(desk.as_ref(), remote, &comment, *news, again).await;
+                let told = add_comment(desk.as_ref(), remote, &comment, again).await;
                 (Told::Answer(told), None, None)
             }
             Some(_) => (Told::DryRun, None, None),

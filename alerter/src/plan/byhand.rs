@@ -71,6 +71,7 @@ impl Planner {
         self.free_cooldown(key, changes);
         self.unhold_effect(key, now, changes);
         self.none_held(&effect, now, changes);
+        self.uncount_ticket(&effect, changes);
         // A storm's ticket is the ticket of all who joined it.
         let references = self.storm_members(key).unwrap_or_else(|| effect.incidents.clone());
         if effect.phase == Phase::Ticket {

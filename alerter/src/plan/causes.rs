@@ -222,6 +222,7 @@ impl Planner {
             changes.effect(&effect, now);
             self.effects.remove(&effect.key);
             self.free_cooldown(&effect.key, changes);
+            self.uncount_ticket(&effect, changes);
             self.forget_effect(&effect, now, changes);
         }
     }

@@ -115,12 +115,17 @@ pub enum Command {
         /// Basiq's user id.
         user: String,
     },
-    /// A person closed the ticket of this incident.
+    /// A person closed the ticket of this incident. What is known already changes nothing.
     TicketClosed {
         /// The incident's reference.
         incident: String,
         /// "Won't fix": final for the incident.
         wont_fix: bool,
+    },
+    /// The ticket of this incident, which a person had closed, is open again.
+    TicketOpened {
+        /// The incident's reference.
+        incident: String,
     },
 }
 

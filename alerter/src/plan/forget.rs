@@ -104,6 +104,7 @@ impl Planner {
             self.effects.remove(&effect.key);
             self.free_cooldown(&effect.key, changes);
             self.unhold_effect(&effect.key, now, changes);
+            self.uncount_ticket(&effect, changes);
             // Others that it spoke of are spoken of anew.
             self.forget_effect(&effect, now, changes);
         }

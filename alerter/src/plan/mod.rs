@@ -11,6 +11,7 @@ mod notices;
 mod observe;
 mod outcomes;
 mod planner;
+mod quota;
 mod retry;
 mod storms;
 mod switches;

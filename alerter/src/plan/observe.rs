@@ -334,9 +334,10 @@ impl Planner {
         planned.changed = now;
         changes.effect(planned, now);
         let withdrawn = self.effects.remove(effect);
-        if withdrawn.is_some() {
+        if let Some(withdrawn) = withdrawn {
             self.free_cooldown(effect, changes);
             self.unhold_effect(effect, now, changes);
+            self.uncount_ticket(&withdrawn, changes);
         }
     }
 

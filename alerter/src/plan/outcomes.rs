@@ -47,7 +47,8 @@ impl Planner {
             Phase::Closing => self.closing_ended(&effect, &spoke_of, now, changes),
             Phase::Refresh => self.refresh_ended(&effect, refreshed, failed_before, now, changes),
             Phase::Ticket => self.ticket_ended(&effect, now, changes),
-            Phase::Comment | Phase::Notice => {}
+            Phase::Comment => self.comment_ended(&effect, now, changes),
+            Phase::Notice => {}
         }
         if effect.state == EffectState::Dead {
             self.dead(&effect, now, changes);
@@ -176,6 +177,9 @@ impl Planner {
 
     fn ticket_ended(&mut self, effect: &Effect, now: Timestamp, changes: &mut Changes) {
         self.trouble_filed(effect, now, changes);
+        if !matches!(effect.state, EffectState::Delivered | EffectState::DryRun) {
+            self.uncount_ticket(effect, changes);
+        }
         let members = self.storm_members(&effect.key).unwrap_or_else(|| effect.incidents.clone());
         if let (EffectState::Delivered, Some(remote)) = (effect.state, &effect.remote) {
             self.storm_filed(&effect.key, remote, changes);

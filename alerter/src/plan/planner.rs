@@ -15,6 +15,7 @@ use super::{
     causes::{Fault, Trouble},
     holds::Hold,
     messages::{Cooldown, Ready, cooldown_row},
+    quota::DeskDay,
     storms::Storm,
     tickets::{Group, ReadyTicket},
     versions::{RuleName, Version},
@@ -79,6 +80,8 @@ pub struct Planner {
     /// Incidents whose ticket is due but settles.
     pub(super) settling: HashMap<Group, BTreeSet<Arc<str>>>,
     pub(super) storms: BTreeMap<String, Storm>,
+    /// What desks that take only so many new tickets a day have taken of this day's.
+    pub(super) desk_days: BTreeMap<String, DeskDay>,
     /// What is at fault beside connections.
     pub(super) troubles: BTreeMap<Fault, Trouble>,
     /// Versions of rules that have fired.
@@ -130,6 +133,7 @@ impl Planner {
             suppressions: VecDeque::new(),
             settling: HashMap::new(),
             storms: BTreeMap::new(),
+            desk_days: BTreeMap::new(),
             troubles: BTreeMap::new(),
             versions: HashMap::new(),
             firsts: BTreeMap::new(),
@@ -184,6 +188,11 @@ impl Planner {
             }
             "storm" => {
                 self.storms.insert(key.to_owned(), serde_json::from_str(body)?);
+            }
+            "desk-day" => {
+                let day: DeskDay = serde_json::from_str(body)?;
+                self.wake_for_digest(key, &day);
+                self.desk_days.insert(key.to_owned(), day);
             }
             "hold" => {
                 let hold: Hold = serde_json::from_str(body)?;
@@ -303,6 +312,7 @@ impl Planner {
             self.plan_messages(now, &mut changes);
             self.plan_tickets(now, &mut changes);
         }
+        self.plan_digests(now, &mut changes);
         self.plan_storm_comments(now, &mut changes);
         self.forget_old(now, &mut changes);
         changes.dedup();
@@ -462,6 +472,7 @@ impl Planner {
             Command::TicketClosed { incident, wont_fix } => {
                 self.ticket_closed(&incident, wont_fix, now, changes);
             }
+            Command::TicketOpened { incident } => self.ticket_opened(&incident, now, changes),
         }
     }
 }

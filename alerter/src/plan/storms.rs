@@ -38,10 +38,107 @@ pub(super) struct Storm {
     commented: u32,
     last_comment: Option<Timestamp>,
     comments: u32,
+    /// Nothing joins it: all have recovered, or a person closed its ticket.
     closed: bool,
+    /// A person closed its ticket.
+    #[serde(default)]
+    by_person: bool,
+    /// A person closed its ticket as won't fix.
+    #[serde(default)]
+    declined: bool,
+    /// It is a day's digest of whatever a desk took no ticket of its own for: nothing joins it.
+    #[serde(default)]
+    digest: bool,
+    /// Those that fail again since all had recovered.
+    #[serde(default)]
+    relapsed: BTreeSet<String>,
 }
 
 impl Storm {
+    /// A ticket for these, which this effect files.
+    pub(super) fn new(
+        ready: &ReadyTicket,
+        ticket: String,
+        effect: String,
+        incidents: BTreeSet<String>,
+    ) -> Self {
+        let (institution, method, class) = ready.group.clone();
+        Self {
+            institution,
+            method,
+            class,
+            ticket,
+            effect,
+            desk: ready.desk.clone(),
+            remote: None,
+            attached: incidents.len(),
+            incidents,
+            recovered: BTreeSet::new(),
+            commented: 0,
+            last_comment: None,
+            comments: 0,
+            closed: false,
+            by_person: false,
+            declined: false,
+            digest: false,
+            relapsed: BTreeSet::new(),
+        }
+    }
+
+    /// The same for what waited for a day's digest.
+    pub(super) fn digest(
+        ready: &ReadyTicket,
+        ticket: String,
+        effect: String,
+        incidents: BTreeSet<String>,
+    ) -> Self {
+        Self { digest: true, closed: true, ..Self::new(ready, ticket, effect, incidents) }
+    }
+
+    /// What is to be said of it now: how many have recovered, at half, 90 % and all, and that others joined; or
+    /// that it is not over after all. At most hourly, but for the last word.
+    fn word(
+        &mut self,
+        now: Timestamp,
+        connections: impl Fn(&BTreeSet<String>) -> String,
+    ) -> Option<(String, News)> {
+        let hourly = self.last_comment.is_some_and(|at| since(now, at).as_secs() < 3600);
+        let (all, well) = (self.incidents.len(), self.recovered.len());
+        let reached = match well * 100 / all.max(1) {
+            100 => 100,
+            90.. => 90,
+            50.. => 50,
+            _ => 0,
+        };
+        if !self.relapsed.is_empty() {
+            if hourly || self.declined {
+                return None;
+            }
+            let again = std::mem::take(&mut self.relapsed);
+            let text = format!(
+                "{} of {all} connections fail again, within a day of their recovery: {}",
+                again.len(),
+                connections(&again)
+            );
+            (self.commented, self.attached) = (reached, all);
+            self.closed = self.by_person || self.digest;
+            return Some((text, News::Again));
+        }
+        let joined = all > self.attached;
+        let over = self.commented == 100 || self.by_person;
+        if over || (hourly && reached < 100) || (reached <= self.commented && !joined) {
+            return None;
+        }
+        let mut text = format!("{well} of {all} connections have recovered.");
+        if joined {
+            text.push_str(&format!(" {} more joined since the last word.", all - self.attached));
+        }
+        self.commented = reached.max(self.commented);
+        self.attached = all;
+        self.closed |= reached == 100;
+        Some((text, if reached == 100 { News::Over } else { News::Progress }))
+    }
+
     fn group(&self) -> Group {
         (self.institution.clone(), self.method.clone(), self.class)
     }
@@ -111,26 +208,15 @@ impl Planner {
             members.iter().map(|incident| incident.reference.clone()).collect();
         let reason = format!("{} asks for {count} tickets of one kind: one storm ticket", ready.rule);
         let key = ticket.key.clone();
-        let desk = self.settings.routes.desk(&ticket.institution, &ticket.scenario, &ticket.severity);
         let effect = self.plan_ticket_effect(ready, ticket, cases, reason, &references, true, now, changes);
-        let storm = Storm {
-            institution: ready.group.0.clone(),
-            method: ready.group.1.clone(),
-            class: ready.group.2,
-            ticket: key,
-            effect,
-            desk,
-            remote: None,
-            attached: references.len(),
-            incidents: references,
-            recovered: BTreeSet::new(),
-            commented: 0,
-            last_comment: None,
-            comments: 0,
-            closed: false,
-        };
-        changes.rows.push(row(&ready.reference, &storm));
-        self.storms.insert(ready.reference.clone(), storm);
+        self.count_ticket(&ready.desk, &effect, now, changes);
+        let storm = Storm::new(ready, key, effect, references);
+        self.add_storm(&ready.reference, storm, changes);
+    }
+
+    pub(super) fn add_storm(&mut self, lead: &str, storm: Storm, changes: &mut Changes) {
+        changes.rows.push(row(lead, &storm));
+        self.storms.insert(lead.to_owned(), storm);
     }
 
     /// The storm that a connection of this kind joins.
@@ -151,6 +237,7 @@ impl Planner {
             storm: true,
             state: if storm.remote.is_some() { TicketState::Filed } else { TicketState::Pending },
             comments: 0,
+            closed: false,
         };
         changes.rows.push(row(lead, storm));
         changes.tell(reference, now, "joined", format!("joins the storm ticket of {lead}"));
@@ -161,9 +248,15 @@ impl Planner {
     pub(super) fn storm_member(&mut self, ticket: &str, reference: &str, well: bool, changes: &mut Changes) {
         for (lead, storm) in self.storms.iter_mut().filter(|(_, storm)| storm.ticket == ticket) {
             let changed = if well {
+                storm.relapsed.remove(reference);
                 storm.incidents.contains(reference) && storm.recovered.insert(reference.to_owned())
             } else {
-                storm.recovered.remove(reference)
+                let back = storm.recovered.remove(reference);
+                // Said to be over: who reads the ticket must hear that it is not.
+                if back && storm.commented == 100 {
+                    storm.relapsed.insert(reference.to_owned());
+                }
+                back
             };
             if changed {
                 changes.rows.push(row(lead, storm));
@@ -178,11 +271,41 @@ impl Planner {
     }
 
     /// A person closed the storm's ticket: nothing joins it any more. Gives the incident that leads it.
-    pub(super) fn storm_closed(&mut self, ticket: &str, changes: &mut Changes) -> Option<String> {
+    pub(super) fn storm_closed(
+        &mut self,
+        ticket: &str,
+        wont_fix: bool,
+        changes: &mut Changes,
+    ) -> Option<String> {
         let (lead, storm) = self.storms.iter_mut().find(|(_, storm)| storm.ticket == ticket)?;
-        storm.closed = true;
+        (storm.closed, storm.by_person) = (true, true);
+        storm.declined |= wont_fix;
         changes.rows.push(row(lead, storm));
         Some(lead.clone())
+    }
+
+    /// The storm's ticket is open again. Gives the incident that leads it.
+    pub(super) fn storm_opened(&mut self, ticket: &str, changes: &mut Changes) -> Option<String> {
+        let (lead, storm) = self.storms.iter_mut().find(|(_, storm)| storm.ticket == ticket)?;
+        storm.by_person = false;
+        storm.closed = storm.digest || storm.commented == 100;
+        changes.rows.push(row(lead, storm));
+        Some(lead.clone())
+    }
+
+    /// Another ticket speaks for the storm from now on. Gives its members.
+    pub(super) fn storm_moved(
+        &mut self,
+        ticket: &str,
+        remote: &str,
+        changes: &mut Changes,
+    ) -> BTreeSet<String> {
+        let Some((lead, storm)) = self.storms.iter_mut().find(|(_, storm)| storm.ticket == ticket) else {
+            return BTreeSet::new();
+        };
+        storm.remote = Some(remote.to_owned());
+        changes.rows.push(row(lead, storm));
+        storm.incidents.clone()
     }
 
     /// How many of the storm that this incident leads still fail, and of how many.
@@ -204,32 +327,24 @@ impl Planner {
         });
     }
 
-    /// Comments on storms at half, 90 % and all recovered, and when others joined; at most hourly.
+    /// Comments on storms: how they go on, that they are over, and that they are not over after all.
     pub(super) fn plan_storm_comments(&mut self, now: Timestamp, changes: &mut Changes) {
         let mut planned = Vec::new();
+        let (incidents, samples) = (&self.incidents, self.settings.limits.storm_samples as usize);
+        let connections = |references: &BTreeSet<String>| {
+            let known = references.iter().filter_map(|reference| incidents.get(reference.as_str()));
+            let mut text: Vec<&str> =
+                known.take(samples).map(|incident| incident.connection.as_str()).collect();
+            if references.len() > samples {
+                text.push("…");
+            }
+            text.join(", ")
+        };
         for (lead, storm) in &mut self.storms {
             let Some(remote) = storm.remote.clone() else { continue };
-            let hourly = storm.last_comment.is_some_and(|at| since(now, at).as_secs() < 3600);
-            let (all, well) = (storm.incidents.len(), storm.recovered.len());
-            let reached = match well * 100 / all.max(1) {
-                100 => 100,
-                90.. => 90,
-                50.. => 50,
-                _ => 0,
-            };
-            let joined = all > storm.attached;
-            if storm.closed || (hourly && reached < 100) || (reached <= storm.commented && !joined) {
-                continue;
-            }
-            let mut text = format!("{well} of {all} connections have recovered.");
-            if joined {
-                text.push_str(&format!(" {} more joined since the last word.", all - storm.attached));
-            }
-            storm.commented = reached.max(storm.commented);
-            storm.attached = all;
+            let Some((text, news)) = storm.word(now, connections) else { continue };
             storm.last_comment = Some(now);
             storm.comments += 1;
-            storm.closed = reached == 100;
             changes.rows.push(row(lead, storm));
             let key = format!(
                 "{}/{lead}/{}/storm-comment/{}",
@@ -237,7 +352,6 @@ impl Planner {
                 Action::FileTicket.as_str(),
                 storm.comments
             );
-            let news = if storm.closed { News::Over } else { News::Progress };
             let comment = Payload::Comment { ticket: storm.ticket.clone(), remote, text, news };
             planned.push((key, lead.clone(), storm.desk.clone(), comment));
         }

@@ -27,6 +27,8 @@ pub(super) struct ReadyTicket {
     due: Timestamp,
     lifetime: std::time::Duration,
     pub(super) severity: String,
+    /// The desk that it goes to.
+    pub(super) desk: String,
 }
 
 impl Planner {
@@ -60,17 +62,35 @@ impl Planner {
         if due > now {
             return next.at(Some(if reason_at > now { reason_at } else { due }));
         }
-        let severity = self
-            .demand(incident, Action::FileTicket)
-            .and_then(|it| it.labels.get("severity").map(str::to_owned));
-        self.ready_tickets.push(ReadyTicket {
+        let ready = self.ready_ticket(incident, rule, due, lifetime);
+        self.ready_tickets.push(ready);
+    }
+
+    fn ready_ticket(
+        &self,
+        incident: &Incident,
+        rule: String,
+        due: Timestamp,
+        lifetime: std::time::Duration,
+    ) -> ReadyTicket {
+        let demand = self.demand(incident, Action::FileTicket);
+        let severity = demand.and_then(|it| it.labels.get("severity").map(str::to_owned)).unwrap_or_default();
+        let desk = self.settings.routes.desk(&incident.institution, &incident.scenario, &severity);
+        ReadyTicket {
             reference: incident.reference.clone(),
-            group,
+            group: (incident.institution.clone(), incident.method.clone(), incident.class),
             rule,
             due,
             lifetime,
-            severity: severity.unwrap_or_default(),
-        });
+            severity,
+            desk,
+        }
+    }
+
+    /// The ticket that this incident would have by now, as long as its rule asks for it.
+    pub(super) fn overdue_ticket(&self, incident: &Incident, now: Timestamp) -> Option<ReadyTicket> {
+        let (_, due, rule, lifetime) = self.ticket_due(incident).filter(|(_, due, ..)| *due <= now)?;
+        Some(self.ready_ticket(incident, rule, due, lifetime))
     }
 
     /// When the reason for a ticket arises, when it has settled, its rule and lifetime.
@@ -113,6 +133,9 @@ impl Planner {
                 self.join(&lead, &ready.reference, now, changes);
                 continue;
             }
+            if self.waits_for_digest(&ready, now, changes) {
+                continue;
+            }
             match self.settling.get(&ready.group) {
                 Some(kin) if kin.len() >= self.settings.limits.storm as usize => {
                     let kin = kin.clone();
@@ -146,7 +169,8 @@ impl Planner {
         let cases = vec![(incident.user.clone(), incident.connection.clone(), incident.failing_since)];
         let reason = format!("{} asks for a ticket; {}", ready.rule, tried(incident));
         let members = BTreeSet::from([incident.reference.clone()]);
-        self.plan_ticket_effect(ready, ticket, cases, reason, &members, false, now, changes);
+        let key = self.plan_ticket_effect(ready, ticket, cases, reason, &members, false, now, changes);
+        self.count_ticket(&ready.desk, &key, now, changes);
     }
 
     #[expect(clippy::too_many_arguments, reason = "one place builds the effect of both kinds of ticket")]
@@ -165,7 +189,7 @@ impl Planner {
         let key = self.effect_key(lead, Action::FileTicket, Phase::Ticket);
         let mut incidents = vec![ready.reference.clone()];
         incidents.extend(members.iter().filter(|other| **other != ready.reference).cloned());
-        let desk = self.settings.routes.desk(&ticket.institution, &ticket.scenario, &ticket.severity);
+        let desk = ready.desk.clone();
         let link = TicketLink {
             key: ticket.key.clone(),
             effect: key.clone(),
@@ -174,6 +198,7 @@ impl Planner {
             storm,
             state: TicketState::Pending,
             comments: 0,
+            closed: false,
         };
         let effect = Effect {
             key: key.clone(),
@@ -312,7 +337,7 @@ impl Planner {
         self.effects.insert(key, effect);
     }
 
-    /// A person closed a ticket.
+    /// A person closed a ticket. Hearing of it again changes nothing, but that it is final now.
     pub(super) fn ticket_closed(
         &mut self,
         reference: &str,
@@ -320,28 +345,80 @@ impl Planner {
         now: Timestamp,
         changes: &mut Changes,
     ) {
+        let link = self.incidents.get(reference).and_then(|incident| incident.ticket.clone());
+        let known = |link: &TicketLink| link.state == TicketState::WontFix || (link.closed && !wont_fix);
+        let Some(link) = link.filter(|link| !known(link)) else { return };
         let what =
             if wont_fix { "closed as won't fix: final for the incident" } else { "closed by a person" };
         changes.tell(reference, now, "ticket-closed", format!("the ticket was {what}"));
-        let Some(link) = self.incidents.get(reference).and_then(|incident| incident.ticket.clone()) else {
+        let lead = if link.storm { self.storm_closed(&link.key, wont_fix, changes) } else { None };
+        let lead = lead.unwrap_or_else(|| reference.to_owned());
+        for member in self.sharers(&link, reference) {
+            self.change(&member, now, changes, |incident| {
+                if let Some(link) = &mut incident.ticket {
+                    link.closed = true;
+                    link.state = if wont_fix { TicketState::WontFix } else { link.state };
+                }
+            });
+        }
+        let at = (!wont_fix).then_some(now);
+        if at.is_some() || self.closed.contains_key(&lead) {
+            changes.rows.push(closed_row(&lead, at));
+        }
+        match at {
+            Some(now) => self.closed.insert(lead.clone(), now),
+            None => self.closed.remove(&lead),
+        };
+        self.change(&lead, now, changes, |_| {});
+    }
+
+    /// A ticket that a person had closed is open again: nobody need be reminded.
+    pub(super) fn ticket_opened(&mut self, reference: &str, now: Timestamp, changes: &mut Changes) {
+        let link = self.incidents.get(reference).and_then(|incident| incident.ticket.clone());
+        let Some(link) = link.filter(|link| link.closed && link.state != TicketState::WontFix) else {
             return;
         };
-        let lead = if link.storm { self.storm_closed(&link.key, changes) } else { None };
-        let members = lead.as_ref().and_then(|_| self.storm_members(&link.effect));
-        if wont_fix {
-            for member in members.unwrap_or_else(|| vec![reference.to_owned()]) {
-                self.change(&member, now, changes, |incident| {
-                    if let Some(link) = &mut incident.ticket {
-                        link.state = TicketState::WontFix;
-                    }
-                });
-            }
+        changes.tell(reference, now, "ticket-opened", "the ticket was opened again".to_owned());
+        let lead = if link.storm { self.storm_opened(&link.key, changes) } else { None };
+        let lead = lead.unwrap_or_else(|| reference.to_owned());
+        for member in self.sharers(&link, reference) {
+            self.change(&member, now, changes, |incident| {
+                if let Some(link) = &mut incident.ticket {
+                    link.closed = false;
+                }
+            });
+        }
+        if self.closed.remove(&lead).is_some() {
+            changes.rows.push(closed_row(&lead, None));
+        }
+    }
+
+    /// The incidents that share this incident's ticket, itself included.
+    fn sharers(&self, link: &TicketLink, reference: &str) -> Vec<String> {
+        let members = if link.storm { self.storm_members(&link.effect) } else { None };
+        members.unwrap_or_else(|| vec![reference.to_owned()])
+    }
+
+    /// What was said went to another ticket than the one that was filed, because that one is closed for good:
+    /// it speaks for the failure from now on.
+    pub(super) fn comment_ended(&mut self, effect: &Effect, now: Timestamp, changes: &mut Changes) {
+        let (Payload::Comment { ticket, remote, .. }, Some(went_to)) = (&effect.payload, &effect.remote)
+        else {
+            return;
+        };
+        if effect.state != EffectState::Delivered || went_to == remote {
             return;
         }
-        let reference = lead.unwrap_or_else(|| reference.to_owned());
-        changes.rows.push(closed_row(&reference, Some(now)));
-        self.closed.insert(reference.clone(), now);
-        self.change(&reference, now, changes, |_| {});
+        let mut members = self.storm_moved(ticket, went_to, changes);
+        members.extend(effect.incidents.iter().cloned());
+        for member in members {
+            self.change(&member, now, changes, |incident| {
+                if let Some(link) = incident.ticket.as_mut().filter(|link| link.key == *ticket) {
+                    link.remote = Some(went_to.clone());
+                    link.closed = false;
+                }
+            });
+        }
     }
 
     /// Closed by a person while it still fails: after a day one comment says so, on which a desk reopens the

@@ -40,10 +40,17 @@ impl Planner {
         let Some(mut trouble) = self.troubles.get(fault).cloned() else { return };
         let words = self.words(&trouble);
         self.own_notice(&fault.name(), words.alert, &words.summary, &words.description, now, changes);
+        let desk = self.settings.routes.desk.clone().unwrap_or_default();
+        if self.desk_full(&desk, now) {
+            // Its ticket is one of the desk's next day.
+            return;
+        }
         trouble.told = true;
         let paused = self.paused(Action::FileTicket, RULE, &words.institution, "");
         if self.settings.actions.mode(Action::FileTicket) != Mode::Off && !paused {
-            trouble.ticket = Some(self.plan_trouble_ticket(&trouble, words, now, changes));
+            let ticket = self.plan_trouble_ticket(&trouble, words, now, changes);
+            self.count_ticket(&desk, &ticket.1, now, changes);
+            trouble.ticket = Some(ticket);
         }
         changes.rows.push(trouble_row(&trouble));
         self.troubles.insert(fault.clone(), trouble);

@@ -3,7 +3,7 @@
 use std::{fs, path::Path, sync::Arc};
 
 use basiq_alerter::channels::{
-    Comment, DeliveryError, Notice, Parts, Ticket, desks::Desks, message::Renderer,
+    Comment, DeliveryError, News, Notice, Parts, Ticket, desks::Desks, message::Renderer,
     operators::OperatorChannels, users::UserChannels,
 };
 use daemon::Clock;
@@ -12,6 +12,7 @@ use crate::messages::{contact, message, sender, time};
 
 pub(crate) fn parts(data: &Path) -> Parts {
     Parts {
+        file: None,
         data: data.to_owned(),
         clock: Clock::manual(time("2026-11-22T03:00:00Z")).0,
         renderer: Arc::new(Renderer::new(sender(), None).unwrap()),
@@ -33,7 +34,7 @@ pub(crate) fn ticket() -> Ticket {
 }
 
 pub(crate) fn comment<'a>(key: &'a str, text: &'a str) -> Comment<'a> {
-    Comment { key, text, at: time("2026-11-22T04:00:00Z") }
+    Comment { key, text, at: time("2026-11-22T04:00:00Z"), news: News::Progress }
 }
 
 pub(crate) fn notice() -> Notice {

@@ -165,6 +165,17 @@ pub(crate) async fn start_with(
     hands: &Arc<Remembers>,
     desk: Arc<dyn Desk>,
 ) -> Process {
+    let pace = Pace { concurrency: 8, rate: 100_000.0, burst: 100_000.0 };
+    start_paced(place, clock, hands, desk, pace).await
+}
+
+async fn start_paced(
+    place: &Place,
+    clock: &Clock,
+    hands: &Arc<Remembers>,
+    desk: Arc<dyn Desk>,
+    pace: Pace,
+) -> Process {
     let dynamic = place.open(clock.now()).await;
     let store = dynamic.clone();
     let live = Mode::Live;
@@ -192,7 +203,7 @@ pub(crate) async fn start_with(
         actions,
         pauses: paused,
         limits: Limits::default(),
-        pace: Pace { concurrency: 8, rate: 100_000.0, burst: 100_000.0 },
+        pace,
         salt: salt.clone(),
         domains: domains.clone(),
         standing: standing.clone(),
@@ -437,6 +448,38 @@ async fn an_address_that_does_not_exist_is_suppressed_and_never_tried_again(plac
     process.ends().await;
 }
 
+/// "What was due during an outage of Basiq or of a relay restarts spread over 30 minutes."
+async fn what_waited_for_a_relay_restarts_spread_out(place: Place) {
+    let (mut world, clock, hand) = begin();
+    let hands = Arc::new(Remembers::default());
+    hands.says(&vec![DeliveryError::Channel { why: "535 authentication failed".into() }; 4]);
+    let pace = Pace { concurrency: 2, rate: 100_000.0, burst: 5.0 };
+    let process = start_paced(&place, &clock, &hands, hands.clone(), pace).await;
+    for n in 0..60 {
+        world.fails(&format!("m{n:02}"), "invalid-credentials");
+    }
+    let told = || hands.messages.lock().unwrap().len();
+    pass(&process, &mut world, &hand, 16).await;
+    until("the circuit is open", async || !hands.notices.lock().unwrap().is_empty()).await;
+    assert_eq!(told(), 0);
+    for _ in 0..60 {
+        if told() > 0 {
+            break;
+        }
+        pass(&process, &mut world, &hand, 1).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // It works again: a probe went through, and the others do not follow all at once.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!((1..30).contains(&told()), "{} of 60 at once", told());
+    pass(&process, &mut world, &hand, 10).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!((5..50).contains(&told()), "{} of 60 after a third of the time", told());
+    pass(&process, &mut world, &hand, 22).await;
+    until("all are told", async || told() == 60).await;
+    process.ends().await;
+}
+
 /// "One bad mailbox, domain or relay holds up nobody else."
 async fn a_domain_that_hangs_holds_up_nobody_else(place: Place) {
     let (mut world, clock, hand) = begin();
@@ -523,6 +566,7 @@ on_both_stores! {
     a_ticket_of_unknown_outcome_is_searched_for_and_not_filed_twice,
     a_channel_at_fault_opens_its_circuit_spends_no_attempt_and_operators_hear,
     an_address_that_does_not_exist_is_suppressed_and_never_tried_again,
+    what_waited_for_a_relay_restarts_spread_out,
     a_domain_that_hangs_holds_up_nobody_else,
     deaths_lose_nothing_and_double_nothing_uncounted,
     a_pause_asked_for_through_the_store_is_obeyed,

@@ -1,5 +1,7 @@
 //! Notices to operators: a real Alertmanager that lists them as long as they last, and the heartbeat.
 
+mod whole;
+
 use std::{
     process::{Child, Command, Stdio},
     sync::Arc,

@@ -210,6 +210,7 @@ fn incident(reference: &str, text: &str) -> Incident {
             storm: false,
             state: TicketState::Filed,
             comments: 0,
+            closed: false,
         }),
         ticket_after: None,
         hold: None,

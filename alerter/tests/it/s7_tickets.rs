@@ -291,3 +291,158 @@ fn what_is_held_for_a_person_is_told_to_operators_until_it_is_decided() {
     assert_eq!(world.effects[&key].state, EffectState::Delivered);
     assert!(!fires(&world));
 }
+
+fn payload(done: &crate::world::Done) -> (&basiq_alerter::channels::Ticket, usize) {
+    let Payload::Ticket { ticket, cases } = &done.effect.payload else { panic!("no ticket") };
+    (ticket, cases.len())
+}
+
+/// "Basiq's support is an explicit desk, by mail, capped at 5 new tickets a day and one digest for the rest."
+#[test]
+fn five_new_tickets_a_day_and_one_digest_for_the_rest() {
+    let mut world = World::with(|settings| {
+        settings.routes.daily.insert("desk".to_owned(), 5);
+    });
+    // Each at a bank of its own: no storm.
+    for n in 0..12 {
+        world.fails_at(&format!("m{n:02}"), &format!("AU1{n:04}"), "service-unavailable");
+    }
+    world.pass(hours(2));
+    assert_eq!(world.count(Phase::Ticket), 5);
+    world.restart();
+    // One that recovers meanwhile needs no word.
+    let waits = (0..12).find(|n| world.incident(&format!("m{n:02}")).ticket.is_none()).unwrap();
+    world.recovers(&format!("m{waits:02}"));
+    world.pass(hours(21));
+    assert_eq!(world.count(Phase::Ticket), 5, "the day is not over");
+    world.pass(hours(3));
+    assert_eq!(world.count(Phase::Ticket), 6, "one digest");
+    let all = world.of(Phase::Ticket);
+    let (digest, cases) = payload(all.last().unwrap());
+    assert_eq!((digest.connections.len(), cases), (6, 6));
+    assert!(digest.subject.contains("6 more connections"), "{}", digest.subject);
+    for n in (0..12).filter(|n| *n != waits) {
+        let incident = world.incident(&format!("m{n:02}"));
+        assert!(incident.ticket.is_some(), "each has a ticket");
+        let own = all[..5].iter().any(|done| payload(done).0.connections.contains(&incident.connection));
+        assert!(own != digest.body.contains(&incident.connection), "in one of the two, not in both");
+    }
+    // The next day begins anew; the digest is closed to others, and hears of recoveries.
+    world.fails_at("next", "AU19999", "service-unavailable");
+    world.pass(hours(2));
+    assert_eq!(world.count(Phase::Ticket), 7);
+    let comments = world.count(Phase::Comment);
+    let members: Vec<usize> = (0..12).filter(|n| digest_has(&world, *n)).collect();
+    for n in members {
+        world.recovers(&format!("m{n:02}"));
+    }
+    world.pass(hours(2));
+    assert_eq!(world.count(Phase::Comment), comments + 1, "all of the digest have recovered");
+}
+
+fn digest_has(world: &World, n: usize) -> bool {
+    world.incident(&format!("m{n:02}")).ticket.as_ref().is_some_and(|link| link.storm)
+}
+
+/// The same: a desk that says nothing takes any number, and a ticket that was withdrawn leaves its place.
+#[test]
+fn only_the_desk_that_is_capped_is_and_withdrawn_tickets_do_not_count() {
+    let mut world = World::new();
+    for n in 0..12 {
+        world.fails_at(&format!("m{n:02}"), &format!("AU1{n:04}"), "service-unavailable");
+    }
+    world.pass(hours(2));
+    assert_eq!(world.count(Phase::Ticket), 12);
+
+    let mut world = World::with(|settings| {
+        settings.routes.daily.insert("desk".to_owned(), 1);
+    });
+    world.fails_at("a", "AU10001", "service-unavailable");
+    world.pass(minutes(30));
+    world.answer = Answer::Nothing;
+    world.pass(hours(1));
+    assert!(world.incident("a").ticket.is_some(), "planned, and nobody takes it");
+    world.recovers("a");
+    world.pass(minutes(5));
+    world.answer = Answer::Takes;
+    world.fails_at("b", "AU10002", "service-unavailable");
+    world.pass(hours(2));
+    assert_eq!(world.count(Phase::Ticket), 1, "its place was free");
+}
+
+/// "A reopening within 24 h of the end continues the incident (same thread, same ticket)" (section 3): also that of
+/// a storm, which is not over after all.
+#[test]
+fn a_storm_that_comes_back_is_said_on_its_ticket() {
+    let mut world = World::new();
+    for n in 0..20 {
+        world.fails(&format!("m{n:02}"), "service-unavailable");
+    }
+    world.pass(hours(1));
+    for n in 0..20 {
+        world.recovers(&format!("m{n:02}"));
+    }
+    world.pass(hours(2));
+    let said = world.count(Phase::Comment);
+    for n in 0..3 {
+        world.fails(&format!("m{n:02}"), "service-unavailable");
+    }
+    world.pass(minutes(5));
+    world.restart();
+    world.pass(hours(3));
+    let comments = world.of(Phase::Comment);
+    assert_eq!((comments.len(), world.count(Phase::Ticket)), (said + 1, 1));
+    let Payload::Comment { text, news, .. } = &comments[said].effect.payload else { panic!() };
+    assert!(text.starts_with("3 of 20 connections fail again") && text.contains("c-m01"), "{text}");
+    assert_eq!(*news, basiq_alerter::channels::News::Again);
+    // It goes on as it was: others join, and its end is said once more.
+    world.fails("late", "service-unavailable");
+    world.pass(hours(2));
+    assert_eq!(world.count(Phase::Ticket), 1);
+    for name in ["m00", "m01", "m02", "late"] {
+        world.recovers(name);
+    }
+    world.pass(hours(2));
+    let Payload::Comment { text, .. } = &world.of(Phase::Comment).last().unwrap().effect.payload else {
+        panic!()
+    };
+    assert!(text.starts_with("21 of 21 connections have recovered"), "{text}");
+}
+
+/// A desk may go on in another ticket where the first takes no comments any more: what follows is said there.
+#[test]
+fn what_follows_is_said_where_the_desk_went_on() {
+    let mut world = World::new();
+    world.fails("a", "service-unavailable");
+    world.pass(hours(1));
+    world.moved = Some("follow-up".to_owned());
+    world.recovers("a");
+    world.pass(minutes(5));
+    world.restart();
+    world.fails("a", "service-unavailable");
+    world.pass(minutes(5));
+    let comments = world.of(Phase::Comment);
+    let Payload::Comment { remote, .. } = &comments[1].effect.payload else { panic!() };
+    assert_eq!((comments.len(), remote.as_str()), (2, "follow-up"));
+}
+
+/// "Closed by a human …": a desk says so each time it is asked; that changes nothing. One that is opened again is
+/// not reminded of.
+#[test]
+fn a_ticket_is_closed_once_however_often_its_desk_says_so() {
+    let mut world = World::new();
+    world.fails("a", "service-unavailable");
+    world.pass(hours(2));
+    let incident = world.incident("a").reference.clone();
+    for _ in 0..48 {
+        world.obey(Command::TicketClosed { incident: incident.clone(), wont_fix: false });
+        world.pass(hours(1));
+    }
+    assert_eq!(world.count(Phase::Comment), 1);
+    world.obey(Command::TicketOpened { incident: incident.clone() });
+    world.obey(Command::TicketClosed { incident: incident.clone(), wont_fix: false });
+    world.pass(hours(2));
+    world.obey(Command::TicketOpened { incident });
+    world.pass(hours(48));
+    assert_eq!(world.count(Phase::Comment), 1, "somebody works on it again");
+}

@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
-use crate::channels::{Contact, Contacts, DeliveryError, SettingsError};
+use crate::channels::{Contact, Contacts, DeliveryError, Parts, SettingsError};
 
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
 /// What was looked at so recently is as the file is: a wave of messages asks thousands of times a second.
@@ -41,11 +41,15 @@ struct Row {
 }
 
 impl Settings {
-    pub(super) fn build(self) -> Result<Arc<dyn Contacts>, SettingsError> {
-        let place = |why: String| SettingsError { place: "contacts.file".to_owned(), why };
-        let known = load(&self.path).map_err(|why| place(format!("{}: {why}", self.path.display())))?;
-        Ok(Arc::new(File { path: self.path, known: Mutex::new(known) }))
+    pub(super) fn build(self, parts: &Parts) -> Result<Arc<dyn Contacts>, SettingsError> {
+        open(parts.path(self.path))
     }
+}
+
+fn open(path: PathBuf) -> Result<Arc<dyn Contacts>, SettingsError> {
+    let place = |why: String| SettingsError { place: "contacts.file".to_owned(), why };
+    let known = load(&path).map_err(|why| place(format!("{}: {why}", path.display())))?;
+    Ok(Arc::new(File { path, known: Mutex::new(known) }))
 }
 
 struct File {
@@ -157,7 +161,7 @@ mod tests {
             "- {user_id: u1, address: a@example.test, name: Ann}\n- {user_id: u2, external_id: x2}\n",
         )
         .unwrap();
-        let source = Settings { path: path.clone() }.build().unwrap();
+        let source = open(path.clone()).unwrap();
         let ann = source.resolve("u1").await.unwrap().unwrap();
         assert_eq!(ann.address.unwrap().expose(), "a@example.test");
         assert_eq!(source.resolve("u2").await.unwrap().unwrap().external_id.as_deref(), Some("x2"));
@@ -184,7 +188,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("users.json");
         fs::write(&path, r#"[{"user_id": "u1", "language": "en-AU"}]"#).unwrap();
-        let source = Settings { path }.build().unwrap();
+        let source = open(path).unwrap();
         assert_eq!(source.resolve("u1").await.unwrap().unwrap().language.as_deref(), Some("en-AU"));
     }
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::channels::{
-    Contact, Contacts, DeliveryError, SettingsError,
+    Contact, Contacts, DeliveryError, Parts, SettingsError,
     http::{self, Effect},
 };
 
@@ -29,13 +29,13 @@ pub struct Settings {
 }
 
 impl Settings {
-    pub(super) fn build(self) -> Result<Arc<dyn Contacts>, SettingsError> {
+    pub(super) fn build(self, parts: &Parts) -> Result<Arc<dyn Contacts>, SettingsError> {
         let place = |error: SettingsError| SettingsError { place: "contacts.http".to_owned(), ..error };
         let timeout = self.timeout.map_or(Duration::from_secs(10), |timeout| timeout.0);
         Ok(Arc::new(ByHttp {
             url: http::url(&self.url).map_err(place)?,
             client: http::client(timeout).map_err(place)?,
-            token: http::secret("token_file", &self.token_file).map_err(place)?,
+            token: http::secret("token_file", &parts.path(&self.token_file)).map_err(place)?,
         }))
     }
 }

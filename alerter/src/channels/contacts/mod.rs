@@ -9,7 +9,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Contacts, SettingsError};
+use super::{Contacts, Parts, SettingsError};
 
 /// Section `contacts`: exactly one source; Basiq's user record where the section is left out.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -34,11 +34,11 @@ impl ContactSource {
     ///
     /// # Errors
     /// A setting cannot work.
-    pub fn build(self, client: &::basiq::Client) -> Result<Arc<dyn Contacts>, SettingsError> {
+    pub fn build(self, client: &::basiq::Client, parts: &Parts) -> Result<Arc<dyn Contacts>, SettingsError> {
         match self {
             Self::Basiq(basiq::Settings {}) => Ok(Arc::new(basiq::Basiq { client: client.clone() })),
-            Self::File(settings) => settings.build(),
-            Self::Http(settings) => settings.build(),
+            Self::File(settings) => settings.build(parts),
+            Self::Http(settings) => settings.build(parts),
         }
     }
 }

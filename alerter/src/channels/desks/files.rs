@@ -32,7 +32,7 @@ impl Plugin<dyn Desk> for Settings {
 
     fn build(self, parts: &Parts) -> Result<Arc<dyn Desk>, SettingsError> {
         Ok(Arc::new(Files {
-            directory: self.directory.unwrap_or_else(|| parts.data.join("tickets")),
+            directory: self.directory.map_or_else(|| parts.data.join("tickets"), |path| parts.path(path)),
             writing: Mutex::new(()),
         }))
     }
@@ -85,7 +85,7 @@ impl Desk for Files {
     }
 
     async fn comment(&self, remote: &str, comment: &Comment<'_>) -> Result<Receipt, DeliveryError> {
-        let Comment { key, text, at } = comment;
+        let Comment { key, text, at, .. } = comment;
         let _one = self.writing.lock().await;
         let path = PathBuf::from(remote);
         if path.parent() != Some(&*self.directory) {

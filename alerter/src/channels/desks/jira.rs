@@ -14,7 +14,7 @@ use super::{
     fields::Fields,
 };
 use crate::channels::{
-    Comment, DeliveryError, Desk, News, Parts, Plugin, Receipt, SettingsError, Ticket,
+    Comment, DeliveryError, Desk, News, Parts, Plugin, Receipt, SettingsError, Standing, Ticket,
     http::{self, Effect},
 };
 
@@ -47,6 +47,10 @@ pub struct Settings {
     /// The id of the transition that opens a closed issue when it fails again; left alone where not set.
     #[serde(default)]
     pub reopen_transition: Option<String>,
+    /// Ids of resolutions by which people say that nobody will mend it: an issue that is done with one of these is
+    /// final for the incident. Ids, because names are in the account's language.
+    #[serde(default)]
+    pub declined_resolutions: Vec<String>,
     /// How long Jira may take; 20 s where not set.
     #[serde(default)]
     pub timeout: Option<daemon::config::Duration>,
@@ -62,7 +66,7 @@ impl Plugin<dyn Desk> for Settings {
         if self.project.is_empty() || !self.project.chars().all(fits) {
             return Err(SettingsError::new("`project` must be a project's key, such as BANK"));
         }
-        let auth = Auth::Basic(self.email, http::secret("token_file", &self.token_file)?);
+        let auth = Auth::Basic(self.email, http::secret("token_file", &parts.path(&self.token_file))?);
         Ok(Arc::new(Jira {
             api: Api::new("Jira", &self.url, auth, self.timeout)?,
             project: self.project,
@@ -71,6 +75,7 @@ impl Plugin<dyn Desk> for Settings {
             fields: Fields::new(self.fields)?,
             close_transition: self.close_transition,
             reopen_transition: self.reopen_transition,
+            declined_resolutions: self.declined_resolutions,
             environment: parts.environment.clone(),
         }))
     }
@@ -84,6 +89,7 @@ struct Jira {
     fields: Fields,
     close_transition: Option<String>,
     reopen_transition: Option<String>,
+    declined_resolutions: Vec<String>,
     environment: Arc<str>,
 }
 
@@ -103,13 +109,20 @@ struct Comments {
 }
 
 #[derive(Deserialize)]
-struct Standing {
+struct Shown {
     fields: Fielded,
 }
 
 #[derive(Deserialize)]
 struct Fielded {
     status: Status,
+    #[serde(default)]
+    resolution: Option<Resolution>,
+}
+
+#[derive(Deserialize)]
+struct Resolution {
+    id: String,
 }
 
 #[derive(Deserialize)]
@@ -226,6 +239,16 @@ impl Desk for Jira {
         Ok(found.comments.iter().any(ours).then(receipt))
     }
 
+    async fn standing(&self, id: &str) -> Result<Option<Standing>, DeliveryError> {
+        let issue = self.shown(remote(self.api.who(), id)?).await?;
+        let declined = |resolution: &Resolution| self.declined_resolutions.contains(&resolution.id);
+        Ok(Some(match issue.done() {
+            true if issue.resolution.as_ref().is_some_and(declined) => Standing::Declined,
+            true => Standing::Closed,
+            false => Standing::Open,
+        }))
+    }
+
     async fn turn(&self, id: &str, news: News) -> Result<(), DeliveryError> {
         let wanted = match news {
             News::Progress => None,
@@ -234,14 +257,7 @@ impl Desk for Jira {
         };
         let Some(wanted) = wanted else { return Ok(()) };
         let id = remote(self.api.who(), id)?;
-        let call = Call {
-            path: &["rest", "api", "3", "issue", id],
-            query: &[("fields", "status")],
-            of_ticket: true,
-            ..Call::default()
-        };
-        let standing: Standing = self.api.call(call).await?.json(self.api.who())?;
-        let done = standing.fields.status.status_category.key == "done";
+        let done = self.shown(id).await?.done();
         if done == (news == News::Over) {
             return Ok(());
         }
@@ -262,6 +278,25 @@ impl Desk for Jira {
         };
         self.api.call(call).await?;
         Ok(())
+    }
+}
+
+impl Fielded {
+    fn done(&self) -> bool {
+        self.status.status_category.key == "done"
+    }
+}
+
+impl Jira {
+    async fn shown(&self, id: &str) -> Result<Fielded, DeliveryError> {
+        let call = Call {
+            path: &["rest", "api", "3", "issue", id],
+            query: &[("fields", "status,resolution")],
+            of_ticket: true,
+            ..Call::default()
+        };
+        let shown: Shown = self.api.call(call).await?.json(self.api.who())?;
+        Ok(shown.fields)
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
     jira::summary,
 };
 use crate::channels::{
-    Comment, DeliveryError, Desk, News, Parts, Plugin, Receipt, SettingsError, Ticket,
+    Comment, DeliveryError, Desk, News, Parts, Plugin, Receipt, SettingsError, Standing, Ticket,
     http::{self, Effect},
 };
 
@@ -47,6 +47,10 @@ pub struct Settings {
     /// The id of the transition that opens a closed request when it fails again; left alone where not set.
     #[serde(default)]
     pub reopen_transition: Option<String>,
+    /// Names of statuses by which people say that nobody will mend it, e.g. `Declined`, in the account's language: a
+    /// request that is done with one of these is final for the incident.
+    #[serde(default)]
+    pub declined_statuses: Vec<String>,
     /// How long the service may take; 20 s where not set.
     #[serde(default)]
     pub timeout: Option<daemon::config::Duration>,
@@ -58,7 +62,7 @@ impl Plugin<dyn Desk> for Settings {
     }
 
     fn build(self, parts: &Parts) -> Result<Arc<dyn Desk>, SettingsError> {
-        let auth = Auth::Basic(self.email, http::secret("token_file", &self.token_file)?);
+        let auth = Auth::Basic(self.email, http::secret("token_file", &parts.path(&self.token_file))?);
         Ok(Arc::new(Jsm {
             api: Api::new("Jira Service Management", &self.url, auth, self.timeout)?,
             service_desk: self.service_desk,
@@ -66,6 +70,7 @@ impl Plugin<dyn Desk> for Settings {
             fields: Fields::new(self.fields)?,
             close_transition: self.close_transition,
             reopen_transition: self.reopen_transition,
+            declined_statuses: self.declined_statuses,
             internal_comments: self.internal_comments,
             environment: parts.environment.clone(),
         }))
@@ -79,6 +84,7 @@ struct Jsm {
     fields: Fields,
     close_transition: Option<String>,
     reopen_transition: Option<String>,
+    declined_statuses: Vec<String>,
     internal_comments: bool,
     environment: Arc<str>,
 }
@@ -123,7 +129,7 @@ struct Said {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Standing {
+struct Shown {
     current_status: Status,
 }
 
@@ -131,6 +137,14 @@ struct Standing {
 #[serde(rename_all = "camelCase")]
 struct Status {
     status_category: String,
+    #[serde(default)]
+    status: String,
+}
+
+impl Status {
+    fn done(&self) -> bool {
+        self.status_category.eq_ignore_ascii_case("done")
+    }
 }
 
 #[derive(Deserialize)]
@@ -237,6 +251,15 @@ impl Desk for Jsm {
         Ok(None)
     }
 
+    async fn standing(&self, id: &str) -> Result<Option<Standing>, DeliveryError> {
+        let status = self.status(remote(self.api.who(), id)?).await?;
+        Ok(Some(match status.done() {
+            true if self.declined_statuses.contains(&status.status) => Standing::Declined,
+            true => Standing::Closed,
+            false => Standing::Open,
+        }))
+    }
+
     async fn turn(&self, id: &str, news: News) -> Result<(), DeliveryError> {
         let wanted = match news {
             News::Progress => None,
@@ -245,10 +268,7 @@ impl Desk for Jsm {
         };
         let Some(wanted) = wanted else { return Ok(()) };
         let id = remote(self.api.who(), id)?;
-        let path = &["rest", "servicedeskapi", "request", id];
-        let standing: Standing =
-            self.api.call(Call { path, of_ticket: true, ..Call::default() }).await?.json(self.api.who())?;
-        let done = standing.current_status.status_category.eq_ignore_ascii_case("done");
+        let done = self.status(id).await?.done();
         if done == (news == News::Over) {
             return Ok(());
         }
@@ -269,5 +289,14 @@ impl Desk for Jsm {
         };
         self.api.call(call).await?;
         Ok(())
+    }
+}
+
+impl Jsm {
+    async fn status(&self, id: &str) -> Result<Status, DeliveryError> {
+        let path = &["rest", "servicedeskapi", "request", id];
+        let call = Call { path, of_ticket: true, ..Call::default() };
+        let shown: Shown = self.api.call(call).await?.json(self.api.who())?;
+        Ok(shown.current_status)
     }
 }

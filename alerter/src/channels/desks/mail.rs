@@ -26,6 +26,14 @@ pub struct Settings {
     pub to: String,
     /// The relay.
     pub relay: RelaySettings,
+    /// So many new tickets a day at most, and one digest for the rest: who reads mail of a stranger must not be
+    /// flooded. `null` where the desk is your own and takes any number.
+    #[serde(default = "daily")]
+    pub new_tickets_a_day: Option<u32>,
+}
+
+fn daily() -> Option<u32> {
+    Some(5)
 }
 
 impl Plugin<dyn Desk> for Settings {
@@ -33,11 +41,12 @@ impl Plugin<dyn Desk> for Settings {
         &self.name
     }
 
-    fn build(self, _parts: &Parts) -> Result<Arc<dyn Desk>, SettingsError> {
+    fn build(self, parts: &Parts) -> Result<Arc<dyn Desk>, SettingsError> {
         Ok(Arc::new(ByMail {
             from: Mailbox::setting("from", &self.from)?,
             to: Mailbox::setting("to", &self.to)?,
-            relay: Relay::new(self.relay)?,
+            relay: Relay::new(self.relay, parts)?,
+            daily: self.new_tickets_a_day,
         }))
     }
 }
@@ -46,12 +55,17 @@ struct ByMail {
     from: Mailbox,
     to: Mailbox,
     relay: Relay,
+    daily: Option<u32>,
 }
 
 #[async_trait]
 impl Desk for ByMail {
     fn searchable(&self) -> bool {
         false
+    }
+
+    fn daily(&self) -> Option<u32> {
+        self.daily
     }
 
     async fn create(&self, ticket: &Ticket) -> Result<Receipt, DeliveryError> {

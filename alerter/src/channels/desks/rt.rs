@@ -13,7 +13,7 @@ use super::{
     fields::{Field, Fields},
 };
 use crate::channels::{
-    Comment, DeliveryError, Desk, News, Parts, Plugin, Receipt, SettingsError, Ticket,
+    Comment, DeliveryError, Desk, News, Parts, Plugin, Receipt, SettingsError, Standing, Ticket,
     http::{self, Effect},
 };
 
@@ -55,7 +55,7 @@ impl Plugin<dyn Desk> for Settings {
     }
 
     fn build(self, parts: &Parts) -> Result<Arc<dyn Desk>, SettingsError> {
-        let token = http::secret("token_file", &self.token_file)?;
+        let token = http::secret("token_file", &parts.path(&self.token_file))?;
         Ok(Arc::new(Rt {
             api: Api::new("RT", &self.url, Auth::Token("token", token), self.timeout)?,
             queue: Field::new("queue", &self.queue)?,
@@ -91,7 +91,7 @@ struct Found {
 }
 
 #[derive(Deserialize)]
-struct Standing {
+struct Shown {
     #[serde(rename = "Status")]
     status: String,
 }
@@ -194,6 +194,11 @@ impl Desk for Rt {
         Ok(found.items.iter().any(ours).then(|| receipt(id.to_owned(), "had the comment")))
     }
 
+    async fn standing(&self, id: &str) -> Result<Option<Standing>, DeliveryError> {
+        let id = remote(self.api.who(), id)?;
+        Ok(Some(self.stands(&self.status(id).await?)))
+    }
+
     async fn turn(&self, id: &str, news: News) -> Result<(), DeliveryError> {
         let wanted = match news {
             News::Progress => None,
@@ -203,9 +208,7 @@ impl Desk for Rt {
         let Some(wanted) = wanted else { return Ok(()) };
         let id = remote(self.api.who(), id)?;
         let status = self.status(id).await?;
-        let closed = |status: &str| {
-            status == RESOLVED || DECLINED.contains(&status) || self.close_as.as_deref() == Some(status)
-        };
+        let closed = |status: &str| self.stands(status) != Standing::Open;
         // What a person closed already stays closed; what one declined is never opened again.
         let settled = match news {
             News::Over => closed(&status),
@@ -231,10 +234,18 @@ impl Desk for Rt {
 }
 
 impl Rt {
+    fn stands(&self, status: &str) -> Standing {
+        match status {
+            _ if DECLINED.contains(&status) => Standing::Declined,
+            _ if status == RESOLVED || self.close_as.as_deref() == Some(status) => Standing::Closed,
+            _ => Standing::Open,
+        }
+    }
+
     async fn status(&self, id: &str) -> Result<String, DeliveryError> {
         let call =
             Call { path: &["REST", "2.0", "ticket", id], of_ticket: true, ..Call::default() };
-        let standing: Standing = self.api.call(call).await?.json(self.api.who())?;
-        Ok(standing.status)
+        let shown: Shown = self.api.call(call).await?.json(self.api.who())?;
+        Ok(shown.status)
     }
 }

@@ -20,7 +20,7 @@ impl Plugin<dyn Desk> for Settings {
     }
 
     fn build(self, parts: &Parts) -> Result<Arc<dyn Desk>, SettingsError> {
-        Ok(Arc::new(ByWebhook { hook: Hook::new(self)?, environment: parts.environment.clone() }))
+        Ok(Arc::new(ByWebhook { hook: Hook::new(self, parts)?, environment: parts.environment.clone() }))
     }
 }
 
@@ -67,9 +67,10 @@ impl Desk for ByWebhook {
     }
 
     async fn comment(&self, remote: &str, comment: &Comment<'_>) -> Result<Receipt, DeliveryError> {
-        let Comment { key, text, at } = *comment;
+        let Comment { key, text, at, .. } = *comment;
         let data = Said { environment: &self.environment, ticket: remote, key, text };
         let answer = self.hook.post(Effect::Once, "ticket.comment", key, at, data).await?;
-        Ok(receipt(&answer))
+        // Whatever id the comment has over there, the ticket stays the same.
+        Ok(Receipt { remote: remote.to_owned(), ..receipt(&answer) })
     }
 }

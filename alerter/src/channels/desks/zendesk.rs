@@ -14,7 +14,7 @@ use super::{
     fields::{Field, Fields},
 };
 use crate::channels::{
-    Comment, DeliveryError, Desk, News, Parts, Plugin, Receipt, SettingsError, Ticket,
+    Comment, DeliveryError, Desk, News, Parts, Plugin, Receipt, SettingsError, Standing, Ticket,
     http::{self, Effect},
 };
 
@@ -43,10 +43,13 @@ pub struct Settings {
     /// Whether a ticket becomes `solved` once all is over; a person does that where not set.
     #[serde(default)]
     pub solve: bool,
-    /// Whether a solved ticket becomes `open` when it fails again. A closed one stays so: Zendesk changes
-    /// it no more.
+    /// Whether a solved ticket becomes `open` when it fails again. A closed one is final at Zendesk: what is said of
+    /// it then goes into a follow-up, solved at once where it is over.
     #[serde(default)]
     pub reopen: bool,
+    /// The tag by which agents say that nobody will mend it: a solved ticket that has it is final for the incident.
+    #[serde(default)]
+    pub declined_tag: Option<String>,
     /// How long Zendesk may take; 20 s where not set.
     #[serde(default)]
     pub timeout: Option<daemon::config::Duration>,
@@ -59,7 +62,7 @@ impl Plugin<dyn Desk> for Settings {
 
     fn build(self, parts: &Parts) -> Result<Arc<dyn Desk>, SettingsError> {
         let auth =
-            Auth::Basic(format!("{}/token", self.email), http::secret("token_file", &self.token_file)?);
+            Auth::Basic(format!("{}/token", self.email), http::secret("token_file", &parts.path(&self.token_file))?);
         Ok(Arc::new(Zendesk {
             api: Api::new("Zendesk", &self.url, auth, self.timeout)?,
             priority: self.priority.map(|source| Field::new("priority", &source)).transpose()?,
@@ -67,6 +70,7 @@ impl Plugin<dyn Desk> for Settings {
             fields: Fields::new(self.fields)?,
             solve: self.solve,
             reopen: self.reopen,
+            declined_tag: self.declined_tag,
             environment: parts.environment.clone(),
         }))
     }
@@ -79,6 +83,7 @@ struct Zendesk {
     fields: Fields,
     solve: bool,
     reopen: bool,
+    declined_tag: Option<String>,
     environment: Arc<str>,
 }
 
@@ -109,13 +114,18 @@ struct Said {
 
 #[derive(Deserialize)]
 struct Shown {
-    ticket: Standing,
+    ticket: Stands,
 }
 
 #[derive(Deserialize)]
-struct Standing {
+struct Stands {
     status: String,
+    #[serde(default)]
+    tags: Vec<String>,
 }
+
+/// What Zendesk changes no more.
+const CLOSED: &str = "closed";
 
 fn receipt(id: &Id, detail: &str) -> Receipt {
     Receipt { remote: id.id.to_string(), detail: format!("Zendesk ticket {} {detail}", id.id) }
@@ -155,11 +165,7 @@ impl Desk for Zendesk {
 
     async fn find(&self, key: &str) -> Result<Option<Receipt>, DeliveryError> {
         // The filter by external id, not the search, whose index lags by minutes.
-        let marker = marker(key);
-        let call =
-            Call { path: &["api", "v2", "tickets"], query: &[("external_id", &marker)], ..Call::default() };
-        let found: Found = self.api.call(call).await?.json(self.api.who())?;
-        Ok(found.tickets.iter().min_by_key(|id| id.id).map(|id| receipt(id, "found")))
+        Ok(self.by_marker(&marker(key)).await?.map(|id| receipt(&id, "found")))
     }
 
     async fn comment(&self, id: &str, comment: &Comment<'_>) -> Result<Receipt, DeliveryError> {
@@ -172,8 +178,15 @@ impl Desk for Zendesk {
             of_ticket: true,
             ..Call::default()
         };
-        self.api.call(call).await?;
-        Ok(Receipt { remote: id.to_owned(), detail: format!("Zendesk ticket {id} commented") })
+        match self.api.call(call).await {
+            Err(DeliveryError::Permanent { .. }) if self.shown(id).await?.status == CLOSED => {
+                self.follow_up(id, comment).await
+            }
+            said => said.map(|_| Receipt {
+                remote: id.to_owned(),
+                detail: format!("Zendesk ticket {id} commented"),
+            }),
+        }
     }
 
     async fn find_comment(&self, id: &str, key: &str) -> Result<Option<Receipt>, DeliveryError> {
@@ -190,6 +203,16 @@ impl Desk for Zendesk {
         Ok(found.comments.iter().any(|said| said.body.contains(&marker)).then(receipt))
     }
 
+    async fn standing(&self, id: &str) -> Result<Option<Standing>, DeliveryError> {
+        let ticket = self.shown(remote(self.api.who(), id)?).await?;
+        let declined = self.declined_tag.as_ref().is_some_and(|tag| ticket.tags.contains(tag));
+        Ok(Some(match ticket.status.as_str() {
+            "solved" | CLOSED if declined => Standing::Declined,
+            "solved" | CLOSED => Standing::Closed,
+            _ => Standing::Open,
+        }))
+    }
+
     async fn turn(&self, id: &str, news: News) -> Result<(), DeliveryError> {
         let wanted = match news {
             News::Over if self.solve => "solved",
@@ -198,11 +221,10 @@ impl Desk for Zendesk {
         };
         let id = remote(self.api.who(), id)?;
         let path = &["api", "v2", "tickets", id];
-        let shown: Shown =
-            self.api.call(Call { path, of_ticket: true, ..Call::default() }).await?.json(self.api.who())?;
-        let status = shown.ticket.status.as_str();
+        let ticket = self.shown(id).await?;
+        let status = ticket.status.as_str();
         let change = match news {
-            News::Over => !matches!(status, "solved" | "closed"),
+            News::Over => !matches!(status, "solved" | CLOSED),
             _ => status == "solved",
         };
         if change {
@@ -216,5 +238,49 @@ impl Desk for Zendesk {
             self.api.call(call).await?;
         }
         Ok(())
+    }
+}
+
+impl Zendesk {
+    async fn shown(&self, id: &str) -> Result<Stands, DeliveryError> {
+        let path = &["api", "v2", "tickets", id];
+        let call = Call { path, of_ticket: true, ..Call::default() };
+        let shown: Shown = self.api.call(call).await?.json(self.api.who())?;
+        Ok(shown.ticket)
+    }
+
+    /// The ticket with this external id: by the filter, not by the search, whose index lags by minutes.
+    async fn by_marker(&self, marker: &str) -> Result<Option<Id>, DeliveryError> {
+        let query = &[("external_id", marker)];
+        let call = Call { path: &["api", "v2", "tickets"], query, ..Call::default() };
+        let found: Found = self.api.call(call).await?.json(self.api.who())?;
+        Ok(found.tickets.into_iter().min_by_key(|id| id.id))
+    }
+
+    /// A closed ticket takes no comment: Zendesk goes on with a new one that names it. Its external id is the
+    /// comment's, so that one whose answer was lost is found again.
+    async fn follow_up(&self, id: &str, comment: &Comment<'_>) -> Result<Receipt, DeliveryError> {
+        let marker = marker(comment.key);
+        if let Some(known) = self.by_marker(&marker).await? {
+            return Ok(receipt(&known, &format!("follows up the closed ticket {id}")));
+        }
+        let mut ticket = json!({
+            "via_followup_source_id": id.parse::<u64>().ok(),
+            "comment": { "body": marked(comment), "public": false },
+            "external_id": marker,
+        });
+        if comment.news == News::Over {
+            ticket["status"] = json!("solved");
+        }
+        let call = Call {
+            effect: Effect::Once,
+            method: Method::POST,
+            path: &["api", "v2", "tickets"],
+            headers: &[("idempotency-key", &marker)],
+            body: Some(json!({ "ticket": ticket })),
+            ..Call::default()
+        };
+        let created: Created = self.api.call(call).await?.json(self.api.who())?;
+        Ok(receipt(&created.ticket, &format!("follows up the closed ticket {id}")))
     }
 }

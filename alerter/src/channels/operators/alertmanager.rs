@@ -48,7 +48,7 @@ impl Plugin<dyn Operators> for Settings {
     fn build(self, parts: &Parts) -> Result<Arc<dyn Operators>, SettingsError> {
         let login = match (self.username, self.password_file) {
             (None, None) => None,
-            (Some(user), Some(file)) => Some((user, http::secret("password_file", &file)?)),
+            (Some(user), Some(file)) => Some((user, http::secret("password_file", &parts.path(file))?)),
             _ => return Err(SettingsError::new("`username` and `password_file` go together")),
         };
         let repeat_every = self.repeat_every.map_or(Duration::from_secs(60), |every| every.0);

@@ -30,7 +30,7 @@ impl Plugin<dyn Operators> for Settings {
     }
 
     fn build(self, parts: &Parts) -> Result<Arc<dyn Operators>, SettingsError> {
-        Ok(Arc::new(Files { directory: self.directory.unwrap_or_else(|| parts.data.join("notices")) }))
+        Ok(Arc::new(Files { directory: self.directory.map_or_else(|| parts.data.join("notices"), |path| parts.path(path)) }))
     }
 }
 

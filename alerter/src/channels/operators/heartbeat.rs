@@ -37,8 +37,8 @@ impl Plugin<dyn Operators> for Settings {
         &self.name
     }
 
-    fn build(self, _parts: &Parts) -> Result<Arc<dyn Operators>, SettingsError> {
-        let address = http::secret("url_file", &self.url_file)?;
+    fn build(self, parts: &Parts) -> Result<Arc<dyn Operators>, SettingsError> {
+        let address = http::secret("url_file", &parts.path(&self.url_file))?;
         Ok(Arc::new(Heartbeat {
             url: http::url(address.expose()).map_err(|error| {
                 SettingsError::new(error.why.replace("`url`", "the address in `url_file`"))

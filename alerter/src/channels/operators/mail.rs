@@ -36,7 +36,7 @@ impl Plugin<dyn Operators> for Settings {
         Ok(Arc::new(ByMail {
             from: Mailbox::setting("from", &self.from)?,
             to: Mailbox::setting("to", &self.to)?,
-            relay: Relay::new(self.relay)?,
+            relay: Relay::new(self.relay, parts)?,
             environment: parts.environment.clone(),
         }))
     }

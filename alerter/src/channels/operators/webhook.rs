@@ -20,7 +20,7 @@ impl Plugin<dyn Operators> for Settings {
     }
 
     fn build(self, parts: &Parts) -> Result<Arc<dyn Operators>, SettingsError> {
-        Ok(Arc::new(ByWebhook { hook: Hook::new(self)?, environment: parts.environment.clone() }))
+        Ok(Arc::new(ByWebhook { hook: Hook::new(self, parts)?, environment: parts.environment.clone() }))
     }
 }
 

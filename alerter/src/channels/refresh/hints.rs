@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use url::Url;
 
-use crate::channels::{SettingsError, http};
+use crate::{
+    channels::{SettingsError, http},
+    evidence::HintTarget,
+};
 
 const TRIES: u32 = 3;
 
 /// `POST /api/v1/hints` of each exporter.
 pub(super) struct Hints {
     client: reqwest::Client,
-    exporters: Vec<Url>,
+    exporters: Vec<HintTarget>,
 }
 
 #[derive(Serialize)]
@@ -24,16 +26,8 @@ struct Hint<'a> {
 }
 
 impl Hints {
-    pub(super) fn new(exporters: &[String]) -> Result<Self, SettingsError> {
-        let mut urls = Vec::new();
-        for exporter in exporters {
-            let url = format!("{}/api/v1/hints", exporter.trim_end_matches('/'));
-            urls.push(
-                Url::parse(&url)
-                    .map_err(|_| SettingsError::new("exporters: `url` must be a full address"))?,
-            );
-        }
-        Ok(Self { client: http::client(Duration::from_secs(5))?, exporters: urls })
+    pub(super) fn new(exporters: Vec<HintTarget>) -> Result<Self, SettingsError> {
+        Ok(Self { client: http::client(Duration::from_secs(5))?, exporters })
     }
 
     /// A job that our refresh started: the exporter polls it at once, and learns whose it is.
@@ -49,7 +43,8 @@ impl Hints {
     async fn send(&self, hint: &Hint<'_>) {
         for exporter in &self.exporters {
             for attempt in 1..=TRIES {
-                let sent = self.client.post(exporter.clone()).json(hint).send().await;
+                let sent =
+                    exporter.login.sign(self.client.post(exporter.url.clone())).json(hint).send().await;
                 let problem = match sent.map(|response| response.status()) {
                     Ok(status) if status.is_success() => break,
                     Ok(status) => format!("it answered {}", status.as_u16()),
@@ -57,7 +52,7 @@ impl Hints {
                 };
                 if attempt == TRIES {
                     // The exporter will see the job on its own, only later.
-                    tracing::warn!(%exporter, kind = hint.kind, problem, "the exporter did not take a hint");
+                    tracing::warn!(exporter = %exporter.instance, kind = hint.kind, problem, "the exporter did not take a hint");
                 } else {
                     tokio::time::sleep(Duration::from_millis(200)).await;
                 }

@@ -18,7 +18,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{DeliveryError, SettingsError};
-use crate::refresh::{Refreshed, Refresher};
+use crate::{
+    evidence::HintTarget,
+    refresh::{Refreshed, Refresher},
+};
 use hints::Hints;
 
 /// Open banking allows 20 refreshes of a connection in a day (Basiq's guide to refreshing), counting
@@ -56,14 +59,14 @@ pub struct AtBasiq {
 }
 
 impl AtBasiq {
-    /// `exporters` are the base addresses of the exporters that shall learn of refreshes.
+    /// `exporters` are those that shall learn of refreshes.
     ///
     /// # Errors
-    /// An exporter's address is none, or TLS cannot be set up.
+    /// TLS cannot be set up.
     pub fn new(
         client: Client,
         clock: Clock,
-        exporters: &[String],
+        exporters: Vec<HintTarget>,
         settings: RefreshSettings,
     ) -> Result<Self, SettingsError> {
         Ok(Self {

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, Semaphore};
 use tokio_rustls::TlsConnector;
 
-use super::{DeliveryError, Receipt, SettingsError, message::Mail};
+use super::{DeliveryError, Parts, Receipt, SettingsError, message::Mail};
 use pace::Pace;
 use session::Session;
 
@@ -120,7 +120,7 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    pub(crate) fn new(settings: RelaySettings) -> Result<Self, SettingsError> {
+    pub(crate) fn new(settings: RelaySettings, parts: &Parts) -> Result<Self, SettingsError> {
         let refuse = |why: String| Err(SettingsError::new(why));
         let RelaySettings {
             host,
@@ -153,13 +153,14 @@ impl Relay {
         let credentials = match (username, password_file) {
             (None, None) => None,
             (Some(user), Some(file)) => {
-                let password = Secret::from_file(&file).map_err(|error| read("password_file", error))?;
+                let password =
+                    Secret::from_file(&parts.path(file)).map_err(|error| read("password_file", error))?;
                 Some(Credentials::new(user, password.expose().to_owned()))
             }
             _ => return refuse("`username` and `password_file` go together".to_owned()),
         };
         let ca = match &ca_file {
-            Some(file) => Some(std::fs::read(file).map_err(|error| read("ca_file", error))?),
+            Some(file) => Some(std::fs::read(parts.path(file)).map_err(|error| read("ca_file", error))?),
             None => None,
         };
         let tls = match mode {

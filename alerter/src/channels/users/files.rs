@@ -36,7 +36,7 @@ impl Plugin<dyn Channel> for Settings {
 
     fn build(self, parts: &Parts) -> Result<Arc<dyn Channel>, SettingsError> {
         Ok(Arc::new(Files {
-            directory: self.directory.unwrap_or_else(|| parts.data.join("messages")),
+            directory: self.directory.map_or_else(|| parts.data.join("messages"), |path| parts.path(path)),
             from: Mailbox::setting("from", &self.from)?,
             renderer: parts.renderer.clone(),
         }))

@@ -82,7 +82,7 @@ impl Plugin<dyn Channel> for Settings {
         };
         Ok(Arc::new(Smtp {
             from: Mailbox::setting("from", &from)?,
-            relay: Relay::new(relay)?,
+            relay: Relay::new(relay, parts)?,
             renderer: parts.renderer.clone(),
         }))
     }

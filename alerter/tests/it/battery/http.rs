@@ -44,7 +44,9 @@ async fn answers_of_http_servers_mean_the_same_for_every_plugin() {
                 };
                 assert_eq!(kind(&outcome), expected, "{who} {work:?} {reply:?}: {outcome:?}");
                 discreet(&who, &outcome);
-                assert!(web.got().len() <= made.works().len(), "{who} asks more than once");
+                // A comment that Zendesk refuses asks how its ticket stands: a closed one goes on in another.
+                let more = usize::from(who == "desks.zendesk");
+                assert!(web.got().len() <= made.works().len() + more, "{who} asks more than once");
             }
         };
         check(Reply::Say(200, "", success.to_owned()), "delivered", "delivered").await;

@@ -12,7 +12,7 @@ mod plugins;
 use std::sync::Arc;
 
 use basiq_alerter::channels::{
-    Channel, Comment, Contact, DeliveryError, Desk, Notice, Operators, Receipt, Ticket, UserMessage,
+    Channel, Comment, Contact, DeliveryError, Desk, News, Notice, Operators, Receipt, Ticket, UserMessage,
     message::TEMPLATES,
 };
 use daemon::Secret;
@@ -71,7 +71,11 @@ impl Made {
             (Self::Desk(desk), Work::Create) => desk.create(&load.ticket).await,
             (Self::Desk(desk), Work::Comment) => {
                 let at = load.ticket.at;
-                desk.comment("42", &Comment { key: "comment-key", text: &load.ticket.body, at }).await
+                desk.comment(
+                    "42",
+                    &Comment { key: "comment-key", text: &load.ticket.body, at, news: News::Progress },
+                )
+                .await
             }
             (Self::Desk(desk), Work::Find) => desk.find(&load.ticket.key).await.map(found),
             (Self::Desk(desk), Work::FindComment) => desk.find_comment("42", "comment-key").await.map(found),

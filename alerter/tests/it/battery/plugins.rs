@@ -84,6 +84,7 @@ fn desk_way(kind: DeskKind) -> Way {
                 from: "alerter@piper.example".to_owned(),
                 to: "support@desk.example".to_owned(),
                 relay: relay(port),
+                new_tickets_a_day: Some(5),
             };
             desk(settings.build(&parts(folder)).unwrap())
         }),
@@ -123,6 +124,7 @@ fn desk_way(kind: DeskKind) -> Way {
                     fields: [("customfield_1".to_owned(), "{{ scenario }}".into())].into(),
                     close_transition: None,
                     reopen_transition: None,
+                    declined_resolutions: Vec::new(),
                     timeout: timeout(),
                 };
                 desk(settings.build(&parts(folder)).unwrap())
@@ -142,6 +144,7 @@ fn desk_way(kind: DeskKind) -> Way {
                     internal_comments: true,
                     close_transition: None,
                     reopen_transition: None,
+                    declined_statuses: Vec::new(),
                     timeout: timeout(),
                 };
                 desk(settings.build(&parts(folder)).unwrap())
@@ -160,6 +163,7 @@ fn desk_way(kind: DeskKind) -> Way {
                     fields: [("group_id".to_owned(), 7.into())].into(),
                     solve: false,
                     reopen: false,
+                    declined_tag: None,
                     timeout: timeout(),
                 };
                 desk(settings.build(&parts(folder)).unwrap())

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use basiq_alerter::channels::{Desk, Plugin, desks};
+use basiq_alerter::channels::{Desk, Plugin, Standing, desks};
 use daemon::{Clock, Timestamp};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -31,6 +31,8 @@ struct Issue {
     fields: Value,
     comments: Vec<(Value, bool)>,
     done: bool,
+    /// Done as what nobody will mend.
+    declined: bool,
     created: Timestamp,
 }
 
@@ -103,7 +105,14 @@ impl Site {
         let mut issues = self.issues.lock().unwrap();
         let key = format!("BANK-{}", issues.len() + 1);
         let created = self.clock.now();
-        issues.push(Issue { key: key.clone(), fields, comments: Vec::new(), done: false, created });
+        issues.push(Issue {
+            key: key.clone(),
+            fields,
+            comments: Vec::new(),
+            done: false,
+            declined: false,
+            created,
+        });
         key
     }
 
@@ -165,7 +174,9 @@ impl Site {
         let said = self.with(key, |issue| match (method, rest, body) {
             ("GET", [], _) => {
                 let category = if issue.done { "done" } else { "new" };
-                Said::json(200, &json!({ "fields": { "status": { "statusCategory": { "key": category } } } }))
+                let resolution = if issue.declined { json!({ "id": "10001" }) } else { Value::Null };
+                let status = json!({ "statusCategory": { "key": category } });
+                Said::json(200, &json!({ "fields": { "status": status, "resolution": resolution } }))
             }
             ("GET", ["comment"], _) => {
                 let comments: Vec<Value> =
@@ -246,7 +257,9 @@ impl Site {
         let said = self.with(key, |issue| match (method, rest, body) {
             ("GET", [], _) => {
                 let category = if issue.done { "DONE" } else { "NEW" };
-                Said::json(200, &json!({ "currentStatus": { "statusCategory": category } }))
+                let status = if issue.declined { "Abgelehnt" } else { "Erledigt" };
+                let current = json!({ "status": status, "statusCategory": category });
+                Said::json(200, &json!({ "currentStatus": current }))
             }
             ("GET", ["comment"], _) => {
                 // Small pages, oldest first, whatever limit was asked for.
@@ -336,7 +349,8 @@ async fn jira(clock: Clock) -> Option<Double> {
     let (site, faults, url, folder) = site(&clock).await;
     let settings = format!(
         "name: jira\nurl: {url}\nemail: {EMAIL}\ntoken_file: {}\nproject: BANK\nissue_type: Incident\n\
-         labels: [bank]\nclose_transition: '{CLOSE}'\nreopen_transition: '{REOPEN}'\nfields:\n\
+         labels: [bank]\nclose_transition: '{CLOSE}'\nreopen_transition: '{REOPEN}'\n\
+         declined_resolutions: ['10001']\nfields:\n\
          \x20 priority: {{name: \"{{% if connections|length > 9 %}}Highest{{% else %}}Medium{{% endif %}}\"}}\n\
          \x20 customfield_10010: {{value: \"{{{{ 'Bank A' if institution == 'AU00001' else 'Other' }}}}\"}}\n",
         folder.path().join("token").display()
@@ -350,7 +364,8 @@ async fn jsm(clock: Clock) -> Option<Double> {
     let (site, faults, url, folder) = site(&clock).await;
     let settings = format!(
         "name: jsm\nurl: {url}\nemail: {EMAIL}\ntoken_file: {}\nservice_desk: '7'\nrequest_type: '11'\n\
-         internal_comments: true\nclose_transition: '{CLOSE}'\nreopen_transition: '{REOPEN}'\nfields:\n\
+         internal_comments: true\nclose_transition: '{CLOSE}'\nreopen_transition: '{REOPEN}'\n\
+         declined_statuses: [Abgelehnt]\nfields:\n\
          \x20 customfield_2: \"{{{{ environment }}}}: {{{{ scenario }}}}\"\n",
         folder.path().join("token").display()
     );
@@ -385,4 +400,16 @@ async fn priorities_and_required_fields_follow_the_ticket_at_jira() {
     };
     assert_eq!(of(0), (json!("Medium"), json!("Other")));
     assert_eq!(of(1), (json!("Highest"), json!("Bank A")));
+}
+
+#[tokio::test]
+async fn what_people_decline_is_told_apart_from_what_they_close() {
+    for double in [jira(Clock::system()).await.unwrap(), jsm(Clock::system()).await.unwrap()] {
+        let filed = double.desk.create(&crate::channels_files::ticket()).await.unwrap();
+        assert_eq!(double.desk.standing(&filed.remote).await.unwrap(), Some(Standing::Open));
+        double.site.with(&filed.remote, |issue| (issue.done, issue.declined) = (true, true)).unwrap();
+        assert_eq!(double.desk.standing(&filed.remote).await.unwrap(), Some(Standing::Declined));
+        double.site.with(&filed.remote, |issue| issue.declined = false).unwrap();
+        assert_eq!(double.desk.standing(&filed.remote).await.unwrap(), Some(Standing::Closed));
+    }
 }

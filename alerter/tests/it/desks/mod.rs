@@ -9,7 +9,10 @@ mod zendesk;
 
 use std::{sync::Arc, time::Duration};
 
-use basiq_alerter::{channels::Desk, store::EffectState};
+use basiq_alerter::{
+    channels::{Desk, Standing},
+    store::EffectState,
+};
 
 use crate::{
     engine::{Process, Remembers, begin, pass, start_with},
@@ -116,8 +119,10 @@ pub(super) async fn one_incident<S: Stage>(
     assert_eq!(ticket.comments.len(), 2, "{ticket:?}");
     assert!(ticket.comments[1].contains("fails again") && ticket.open, "{ticket:?}");
 
-    // Closed by a person: its recovery is still said, and nothing turns the ticket.
+    // Closed by a person: the desk says so; its recovery is still said, and nothing turns the ticket.
+    assert_eq!(stage.desk().standing(&ticket.id).await.unwrap(), Some(Standing::Open));
     stage.person_closes(&ticket.id).await;
+    assert_eq!(stage.desk().standing(&ticket.id).await.unwrap(), Some(Standing::Closed));
     world.recovers("a");
     pass(&process, world, hand, 2).await;
     until("the second recovery", async || stage.seen().await[0].comments.len() == 3).await;

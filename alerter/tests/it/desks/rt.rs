@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use basiq_alerter::channels::{DeliveryError, Desk, News, Plugin, desks};
+use basiq_alerter::channels::{DeliveryError, Desk, News, Plugin, Standing, desks};
 use daemon::{Clock, Timestamp};
 use serde_json::{Value, json};
 use stories::real::{free_port, program, run};
@@ -260,6 +260,12 @@ async fn a_real_request_tracker_refuses_in_ways_that_are_told_apart() {
     let odd = desk(folder, &rt.url, "close_as: finished\n");
     let error = odd.turn(&filed.remote, News::Over).await.unwrap_err();
     assert!(matches!(error, DeliveryError::Permanent { .. }), "a status it does not have: {error}");
+
+    assert_eq!(works.standing(&filed.remote).await.unwrap(), Some(Standing::Open));
+    let body = json!({ "Status": "rejected" });
+    let path = format!("ticket/{}", filed.remote);
+    rt.request(reqwest::Method::PUT, &path).json(&body).send().await.unwrap();
+    assert_eq!(works.standing(&filed.remote).await.unwrap(), Some(Standing::Declined));
 
     std::fs::write(folder.join("token"), "1-9-00000000000000000000000000000000").unwrap();
     let stranger = desk(folder, &rt.url, "");

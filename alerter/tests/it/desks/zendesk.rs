@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use basiq_alerter::channels::{DeliveryError, Desk, News, Plugin, desks};
+use basiq_alerter::channels::{Comment, DeliveryError, Desk, News, Plugin, Standing, desks};
 use daemon::{Clock, Timestamp};
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use super::{Seen, Stage, whole};
 use crate::{
     channels_files::{comment, parts as parts_of, ticket},
     support::{
-        http::{AsyncHandler, Faults, Said, parts, serve},
+        http::{AsyncHandler, Fault, Faults, Said, parts, serve},
         web::Got,
     },
 };
@@ -88,15 +88,31 @@ impl Zendesk {
         if fields["comment"]["body"].as_str().is_none_or(str::is_empty) {
             return invalid("Description: cannot be blank");
         }
+        let source = &fields["via_followup_source_id"];
+        if !source.is_null() {
+            let tickets = self.tickets.lock().unwrap();
+            let closed = |ticket: &&Ticket| json!(ticket.id) == *source && ticket.status == "closed";
+            if !tickets.iter().any(|ticket| closed(&ticket)) {
+                return invalid("Via followup source: must be a closed ticket");
+            }
+            // It inherits the fields of its source.
+            drop(tickets);
+            return self.add(got, fields, fields["status"].as_str().unwrap_or("new"));
+        }
         if !["low", "normal", "high", "urgent"].contains(&fields["priority"].as_str().unwrap_or_default()) {
             return invalid("Priority is invalid");
         }
         if fields["custom_fields"][0] != json!({ "id": 360_002, "value": "AU00001" }) {
             return invalid("Bank: is required");
         }
+        self.add(got, fields, "new")
+    }
+
+    fn add(&self, got: &Got, fields: &Value, status: &str) -> Said {
+        let body = got.json();
         let mut tickets = self.tickets.lock().unwrap();
         let id = FIRST + tickets.len() as u64;
-        let status = "new".to_owned();
+        let status = status.to_owned();
         tickets.push(Ticket {
             id,
             fields: fields.clone(),
@@ -116,7 +132,10 @@ impl Zendesk {
             return Said::json(404, &json!({ "error": "RecordNotFound" }));
         };
         match (method, rest, body) {
-            ("GET", [], _) => Said::json(200, &json!({ "ticket": { "status": ticket.status } })),
+            ("GET", [], _) => Said::json(
+                200,
+                &json!({ "ticket": { "status": ticket.status, "tags": ticket.fields["tags"].as_array().cloned().unwrap_or_default() } }),
+            ),
             ("GET", ["comments"], _) => {
                 let comments: Vec<Value> =
                     ticket.comments.iter().rev().map(|body| json!({ "body": body })).collect();
@@ -189,7 +208,7 @@ async fn double(clock: Clock) -> Option<Double> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("token"), TOKEN).unwrap();
     let settings = format!(
-        "name: zendesk\nurl: {url}\nemail: {EMAIL}\ntoken_file: {}\nsolve: true\nreopen: true\n\
+        "name: zendesk\nurl: {url}\nemail: {EMAIL}\ntoken_file: {}\nsolve: true\nreopen: true\ndeclined_tag: wont-fix\n\
          priority: \"{{{{ 'urgent' if connections|length > 9 else 'normal' }}}}\"\n\
          fields: {{custom_fields: [{{id: 360002, value: \"{{{{ institution }}}}\"}}]}}\n",
         folder.path().join("token").display()
@@ -205,20 +224,64 @@ async fn a_whole_incident_and_a_storm_at_zendesk() {
 }
 
 #[tokio::test]
-async fn the_idempotency_key_makes_a_repeated_create_one_ticket_and_closed_is_final() {
+async fn the_idempotency_key_makes_a_repeated_create_one_ticket() {
     let double = double(Clock::system()).await.unwrap();
     let ticket = basiq_alerter::channels::Ticket { institution: "AU00001".to_owned(), ..ticket() };
     let first = double.desk.create(&ticket).await.unwrap();
     assert_eq!(double.desk.create(&ticket).await.unwrap().remote, first.remote);
     assert_eq!(double.seen().await.len(), 1);
 
+    let gone = double.desk.comment("1", &comment("k", "text")).await.unwrap_err();
+    assert!(matches!(gone, DeliveryError::Permanent { .. }), "a ticket that is gone is no fault: {gone}");
+}
+
+/// `closed` is final at Zendesk: what is said then goes into a follow-up that names the ticket, once.
+#[tokio::test]
+async fn a_closed_ticket_goes_on_in_a_follow_up() {
+    let double = double(Clock::system()).await.unwrap();
+    let ticket = basiq_alerter::channels::Ticket { institution: "AU00001".to_owned(), ..ticket() };
+    let first = double.desk.create(&ticket).await.unwrap();
     double.zendesk.tickets.lock().unwrap()[0].status = "closed".to_owned();
     double.desk.turn(&first.remote, News::Over).await.unwrap();
     double.desk.turn(&first.remote, News::Again).await.unwrap();
-    let refused = double.desk.comment(&first.remote, &comment("k", "text")).await.unwrap_err();
-    assert!(matches!(refused, DeliveryError::Permanent { .. }), "{refused}");
-    let gone = double.desk.comment("1", &comment("k", "text")).await.unwrap_err();
-    assert!(matches!(gone, DeliveryError::Permanent { .. }), "a ticket that is gone is no fault: {gone}");
+
+    let again = Comment { news: News::Again, ..comment("k1", "it fails again") };
+    double.faults.next("/tickets", Fault::CutAfter);
+    let lost = double.desk.comment(&first.remote, &again).await.unwrap_err();
+    assert!(matches!(lost, DeliveryError::Unknown { .. }), "{lost}");
+    let follow_up = double.desk.comment(&first.remote, &again).await.unwrap();
+    assert_ne!(follow_up.remote, first.remote);
+    {
+        let tickets = double.zendesk.tickets.lock().unwrap();
+        assert_eq!(tickets.len(), 2, "the follow-up whose answer was lost is found");
+        assert_eq!(tickets[1].fields["via_followup_source_id"], FIRST);
+        assert!(tickets[1].fields["comment"]["body"].as_str().unwrap().contains("it fails again"));
+        assert_eq!((tickets[1].status.as_str(), tickets[0].comments.len()), ("new", 0));
+    }
+    assert_eq!(double.desk.standing(&follow_up.remote).await.unwrap(), Some(Standing::Open));
+    assert_eq!(double.desk.standing(&first.remote).await.unwrap(), Some(Standing::Closed));
+
+    // What is over is nobody's work: its follow-up is solved at once.
+    double.zendesk.tickets.lock().unwrap()[1].status = "closed".to_owned();
+    let over = Comment { news: News::Over, ..comment("k2", "recovered") };
+    double.desk.comment(&follow_up.remote, &over).await.unwrap();
+    assert_eq!(double.zendesk.tickets.lock().unwrap()[2].status, "solved");
+}
+
+#[tokio::test]
+async fn a_solved_ticket_with_the_tag_of_wont_fix_is_declined() {
+    let double = double(Clock::system()).await.unwrap();
+    let ticket = basiq_alerter::channels::Ticket { institution: "AU00001".to_owned(), ..ticket() };
+    let filed = double.desk.create(&ticket).await.unwrap();
+    let set = |status: &str| {
+        let mut tickets = double.zendesk.tickets.lock().unwrap();
+        tickets[0].status = status.to_owned();
+        tickets[0].fields["tags"] = json!(["wont-fix"]);
+    };
+    set("open");
+    assert_eq!(double.desk.standing(&filed.remote).await.unwrap(), Some(Standing::Open));
+    set("solved");
+    assert_eq!(double.desk.standing(&filed.remote).await.unwrap(), Some(Standing::Declined));
 }
 
 #[tokio::test]

@@ -71,6 +71,8 @@ pub(crate) struct World {
     pub(crate) people: HashMap<String, Person>,
     pub(crate) answer: Answer,
     pub(crate) refresh: Refresh,
+    /// Where the desk says that comments went, if not to the ticket itself.
+    pub(crate) moved: Option<String>,
     /// Whether the exporter can be scraped.
     pub(crate) exporter: bool,
     /// Whether rules look at the exporter as well as the evidence does.
@@ -140,6 +142,7 @@ impl World {
             people: HashMap::new(),
             answer: Answer::Takes,
             refresh: Refresh::Fails,
+            moved: None,
             exporter: true,
             rules: true,
             done: Vec::new(),

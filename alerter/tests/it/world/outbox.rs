@@ -68,7 +68,11 @@ impl World {
     }
 
     fn handed_over(&mut self, effect: &mut Effect) -> Option<Refreshed> {
-        effect.remote = Some(format!("remote-{}", self.done.len()));
+        effect.remote = Some(match &effect.payload {
+            // A desk says where a comment went: to another ticket where the one it was for takes none any more.
+            Payload::Comment { remote, .. } => self.moved.clone().unwrap_or_else(|| remote.clone()),
+            _ => format!("remote-{}", self.done.len()),
+        });
         let Payload::Refresh { connection, .. } = &effect.payload else { return None };
         Some(match self.refresh.clone() {
             Refresh::Says(refreshed) => refreshed,
