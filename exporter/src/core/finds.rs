@@ -1,12 +1,10 @@
 //! Who is watched: what sources and hints say, who leaves, and who is forgotten.
 
-use std::collections::HashSet;
-
 use super::Core;
 use crate::{
     api::Hint,
     discovery::{Found, Item, News, What},
-    ledger::{Id, Ms, Standing, User, span},
+    ledger::{Id, IdSet, Ms, Standing, User, span},
     poll::Need,
 };
 
@@ -33,7 +31,7 @@ impl Core {
         let old: Vec<String> = stored.map(str::to_owned).collect();
         for name in old {
             let source = self.source(&name);
-            self.ledger.set_source(source, &HashSet::new(), now);
+            self.ledger.set_source(source, &IdSet::default(), now);
             self.settle_places(now);
         }
     }
@@ -65,7 +63,7 @@ impl Core {
         }
     }
 
-    fn found_all(&mut self, name: &str, source: u8, ids: &HashSet<Id>, now: Ms) {
+    fn found_all(&mut self, name: &str, source: u8, ids: &IdSet, now: Ms) {
         let added = ids.iter().filter(|id| self.ledger.discover(source, id, now)).count();
         let missing = self.ledger.named_by(source).filter(|id| !ids.contains(id)).cloned();
         let leaving = self.leaving.set(source, missing, now);
@@ -171,6 +169,7 @@ impl Core {
         self.schedule.remove(place);
         self.failed.remove(&place);
         self.missing.remove(&place);
+        self.unreadable.retain(|(at, _), _| *at != place);
         if let Some(cold) = &mut self.cold {
             cold.remove(&place);
         }

@@ -1,8 +1,8 @@
 //! Users named in files, in the shape of Prometheus `file_sd`: `[{targets: [user ids], labels: {…}}]`, JSON or YAML.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
-    io::Read,
+    collections::{BTreeMap, BTreeSet},
+    io::{BufRead, BufReader, Read, Seek},
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -16,7 +16,7 @@ use super::{
     Found, Reporter, Source,
     groups::{self, MAX_BYTES},
 };
-use crate::ledger::Id;
+use crate::ledger::IdSet;
 
 /// A set of files.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -44,7 +44,7 @@ pub(super) struct Files {
 #[derive(Debug, Default)]
 struct Known {
     stamp: Option<Stamp>,
-    ids: HashSet<Id>,
+    ids: IdSet,
     /// Why it could not be read the last time; the ids are then those of the time before.
     wrong: Option<String>,
 }
@@ -90,8 +90,12 @@ impl Files {
         (changed, if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) })
     }
 
-    fn all(&self) -> HashSet<Id> {
-        self.read.values().flat_map(|file| file.ids.iter().cloned()).collect()
+    fn all(&self) -> IdSet {
+        let mut files = self.read.values();
+        match (files.next(), files.next()) {
+            (Some(only), None) => only.ids.clone(),
+            _ => self.read.values().flat_map(|file| file.ids.iter().cloned()).collect(),
+        }
     }
 }
 
@@ -165,17 +169,27 @@ fn is_pattern(path: &str) -> bool {
     path.contains(['*', '?', '['])
 }
 
-fn read(path: &Path) -> Result<HashSet<Id>, String> {
-    let mut text = String::new();
+fn read(path: &Path) -> Result<IdSet, String> {
+    let unreadable = |error: std::io::Error| error.to_string();
     let file = std::fs::File::open(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => "no such file; create it or correct the path".to_owned(),
-        _ => error.to_string(),
+        _ => unreadable(error),
     })?;
-    file.take(MAX_BYTES as u64 + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
+    // Almost all of YAML's flow style is JSON, which is read much faster and without holding the text; what is not
+    // is left to YAML.
+    let mut file = BufReader::new(file);
+    if file.fill_buf().map_err(unreadable)?.trim_ascii_start().starts_with(b"[")
+        && let Ok(ids) = groups::read_json(file.by_ref().take(MAX_BYTES as u64))
+    {
+        return Ok(ids);
+    }
+    file.rewind().map_err(unreadable)?;
+    let mut text = String::new();
+    file.take(MAX_BYTES as u64 + 1).read_to_string(&mut text).map_err(unreadable)?;
     if text.len() > MAX_BYTES {
         return Err("larger than 256 MiB".to_owned());
     }
-    groups::parse(&text)
+    groups::parse_yaml(&text)
 }
 
 #[cfg(test)]

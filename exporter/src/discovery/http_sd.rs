@@ -3,7 +3,7 @@
 //! <https://prometheus.io/docs/prometheus/latest/http_sd/>: status 200, `Content-Type: application/json`, the whole
 //! list in each answer. An endpoint that fails says nothing: what it said before holds.
 
-use std::{collections::HashSet, path::PathBuf, time::Duration as StdDuration};
+use std::{path::PathBuf, time::Duration as StdDuration};
 
 use async_trait::async_trait;
 use daemon::config::Duration;
@@ -15,7 +15,7 @@ use super::{
     Found, Reporter, Source,
     groups::{self, MAX_BYTES},
 };
-use crate::ledger::Id;
+use crate::ledger::IdSet;
 
 /// An endpoint.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -151,7 +151,7 @@ impl Endpoint {
     }
 
     /// Whom the endpoint names now.
-    async fn ask(&self) -> Result<HashSet<Id>, String> {
+    async fn ask(&self) -> Result<IdSet, String> {
         let lost = |error: reqwest::Error| match () {
             () if error.is_timeout() => "it did not answer in time".to_owned(),
             () if error.is_connect() => "it cannot be reached".to_owned(),
@@ -175,7 +175,7 @@ impl Endpoint {
             }
             body.extend_from_slice(&chunk);
         }
-        groups::parse_json(&body)
+        groups::read_json(body.as_slice())
     }
 }
 

@@ -1,14 +1,12 @@
 //! What sources say, and how it reaches the ledger.
 
-use std::collections::HashSet;
-
 use basiq::Client;
 use daemon::Context;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     core::Message,
-    ledger::{EventSeen, Id, Ms},
+    ledger::{EventSeen, Id, IdSet, Ms},
     metrics::Own,
 };
 
@@ -16,7 +14,7 @@ use crate::{
 #[derive(Debug)]
 pub enum Found {
     /// The users that it names now, all of them.
-    All(HashSet<Id>),
+    All(IdSet),
     /// Nothing has changed since it last spoke.
     Same,
     /// What has happened since.

@@ -1,8 +1,6 @@
 //! Who is watched: users come by discovery and go when nobody names them any more or Basiq has deleted them.
 
-use std::collections::HashSet;
-
-use super::{Departed, End, Id, Ledger, Ms, Owner, User, standing::counted_from};
+use super::{Departed, End, Id, IdSet, Ledger, Ms, Owner, User, standing::counted_from};
 
 impl Ledger {
     /// Source `source` (below 32) names this user. Whether it is new; one that was forgotten stays so.
@@ -49,7 +47,7 @@ impl Ledger {
 
     /// Source `source` now names exactly these users. Those that no source names any more are dropped from all
     /// numbers, which says nothing about how they stand. Returns how many came and went.
-    pub fn set_source(&mut self, source: u8, ids: &HashSet<Id>, now: Ms) -> (usize, usize) {
+    pub fn set_source(&mut self, source: u8, ids: &IdSet, now: Ms) -> (usize, usize) {
         let bit = 1 << (source & 31);
         let mut dropped = Vec::new();
         for place in 0..self.users.len() {
