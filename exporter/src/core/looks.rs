@@ -9,7 +9,7 @@ use tracing::Instrument;
 
 use super::{Core, Looking, Message};
 use crate::{
-    ledger::{Method, Ms, Name, span},
+    ledger::{Id, Method, Ms, Name, span},
     poll::{self, Look, Need, Plan},
 };
 
@@ -21,7 +21,7 @@ const QUICK: Duration = Duration::from_secs(2);
 const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
 /// The pause after a look that failed for its own reasons, doubled up to the second. By the clock.
 const AGAIN: (Ms, Ms) = (60_000, 3_600_000);
-/// That a user does not exist is believed after so many looks over at least this long: a gateway, a wrong key and a
+/// That a user or a job does not exist is believed after so many looks over at least this long: a gateway, a wrong key and a
 /// fault say so, too.
 const MISSING: (u32, Ms) = (3, span::HOUR);
 /// If more users than this, and more than one in twenty, are missing at once, that is a fault of the whole.
@@ -47,8 +47,15 @@ impl Core {
                 Some(job) => {
                     self.ledger.observe_jobs(user, std::slice::from_ref(job), false, by_id.asked, now);
                 }
-                None => self.ledger.observe_job_gone(user, &by_id.id, now),
+                None if self.is_unreadable_for_good(place, &by_id.id, now) => {
+                    self.ledger.observe_job_gone(user, &by_id.id, now);
+                }
+                None => {}
             }
+        }
+        let unread = |id: &Id| look.by_id.iter().any(|by_id| by_id.id == *id && by_id.job.is_none());
+        if look.error.is_none() {
+            self.unreadable.retain(|(at, id), _| *at != place || unread(id));
         }
         if look.gone && self.is_gone_for_good(place, now) {
             tracing::info!("a user is gone");
@@ -103,6 +110,18 @@ impl Core {
             );
         }
         sure && !many
+    }
+
+    /// Basiq says that it does not know a job: whether that is to be believed now.
+    fn is_unreadable_for_good(&mut self, place: u32, job: &Id, now: Ms) -> bool {
+        let kept = self.ledger.user(place).and_then(|user| user.jobs.iter().find(|kept| kept.id == *job));
+        // What only a hint named need not exist, and after its seven days Basiq owes nobody a job.
+        if kept.is_none_or(|kept| kept.created == 0 || now >= kept.created + span::WEEK) {
+            return true;
+        }
+        let (since, times) = self.unreadable.entry((place, job.clone())).or_insert((now, 0));
+        *times += 1;
+        *times >= MISSING.0 && now >= *since + MISSING.1
     }
 
     /// Moves users forward of banks at which two newly failed.

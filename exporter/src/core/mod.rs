@@ -74,6 +74,8 @@ pub(crate) struct Core {
     failed: HashMap<u32, u32>,
     /// Users that Basiq says it does not know: since when, and how often it said so.
     missing: HashMap<u32, (Ms, u32)>,
+    /// Jobs of users that Basiq says it does not know: since when, and how often it said so.
+    unreadable: HashMap<(u32, Id), (Ms, u32)>,
     paused: Option<(Instant, Duration)>,
     /// When each configured source last spoke; 0 for not yet.
     spoke: BTreeMap<String, Ms>,
@@ -118,6 +120,7 @@ impl Core {
             looks: mpsc::channel(1024),
             failed: HashMap::new(),
             missing: HashMap::new(),
+            unreadable: HashMap::new(),
             paused: None,
             spoke: config.discovery.sources().iter().map(|source| (source.name(), 0)).collect(),
             leaving: Leaving::default(),

@@ -6,7 +6,7 @@ use crate::{
     store::Batch,
 };
 
-/// How often the use of the quota is noted. By the clock.
+/// How often the use of the quota is noted while nothing else is stored. By the clock.
 const NOTE_EVERY: Ms = span::MINUTE;
 
 impl Core {
@@ -15,13 +15,14 @@ impl Core {
         let now = self.now();
         self.drop_leaving(now);
         self.ledger.tick(now);
-        if now >= self.noted + NOTE_EVERY {
-            self.note_spending(now);
-        }
         // First what an earlier round could not store, then what changed since: hints and pages are newer than that.
         for _ in 0..2 {
             if self.batch.is_empty() {
                 self.batch = Batch::take(&mut self.ledger);
+                // With whatever is stored anyway, so that a kill forgets no more than the last moments.
+                if !self.batch.is_empty() || now >= self.noted + NOTE_EVERY {
+                    self.note_spending(now);
+                }
                 if std::mem::take(&mut self.notes_changed) {
                     self.batch.note(&self.notes);
                 }

@@ -121,6 +121,63 @@ async fn what_was_spent_of_the_day_and_marks_survive_a_restart() {
 }
 
 #[tokio::test]
+async fn what_was_spent_is_stored_with_what_it_was_spent_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ledger.db");
+    let mut killed = core(&path).await;
+    killed.round().await;
+    killed.client.resume(&[(NOON / 3_600_000, 7)]);
+    killed.sees("u1", "c1");
+    killed.round().await;
+    // Closed without the rest of an orderly end.
+    killed.store.close().await;
+    let (_, _, notes) = Store::open(&path, Settings::default(), NOON).await.unwrap();
+    assert_eq!(notes.spent, [(NOON / 3_600_000, 7)]);
+}
+
+#[tokio::test]
+async fn a_queued_job_is_gone_only_when_basiq_has_said_so_for_an_hour() {
+    const HOUR: Ms = 3_600_000;
+    let dir = tempfile::tempdir().unwrap();
+    let mut core = core(&dir.path().join("ledger.db")).await;
+    core.sees("u1", "c1");
+    let failed =
+        crate::ledger::StepStatus::Failed { code: "service-unavailable".to_owned(), detail: String::new() };
+    let step = crate::ledger::StepSeen { title: "verify-credentials".to_owned(), status: failed };
+    let job = crate::ledger::JobSeen {
+        id: id("j"),
+        kind: crate::ledger::Kind::Connection,
+        connection: Some(id("c1")),
+        institution: None,
+        created: NOON,
+        updated: NOON + 1,
+        steps: vec![step],
+    };
+    core.ledger.observe_jobs(&id("u1"), &[job], true, NOON + 2, NOON + 2);
+    let hint = crate::ledger::HintKind::Updated;
+    core.ledger.observe_hint(&id("u1"), Some(&id("c1")), Some(&id("j")), hint, NOON + 3);
+    let place = core.ledger.place(&id("u1")).unwrap();
+    let queued = |core: &Core| core.ledger.user(place).unwrap().jobs.iter().any(|job| job.is_queued());
+    let look = |core: &mut Core, found: bool, now| {
+        let plan = poll::plan(core.ledger.user(place).unwrap(), Need::Failing, &core.pace, now);
+        assert_eq!(plan.jobs, [id("j")], "read where no list shows it");
+        let gone = poll::ByJob { id: id("j"), asked: now, job: None };
+        let by_id = if found { Vec::new() } else { vec![gone] };
+        let look = Look { jobs: Some((now, Vec::new())), by_id, ..Look::default() };
+        core.looked(place, &plan, look, now);
+    };
+    assert!(queued(&core));
+    look(&mut core, false, NOON + HOUR);
+    look(&mut core, false, NOON + HOUR + HOUR / 2);
+    look(&mut core, true, NOON + 2 * HOUR);
+    look(&mut core, false, NOON + 3 * HOUR);
+    look(&mut core, false, NOON + 3 * HOUR + HOUR / 2);
+    assert!(queued(&core), "once it was shown, and since for half an hour only it was not");
+    look(&mut core, false, NOON + 4 * HOUR);
+    assert!(!queued(&core));
+}
+
+#[tokio::test]
 async fn an_event_older_than_the_last_look_asks_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let mut core = core(&dir.path().join("ledger.db")).await;

@@ -101,11 +101,11 @@ pub fn plan(user: &User, need: Need, pace: &Pace, now: Ms) -> Plan {
         let named = job.connection.as_ref();
         named.is_some_and(|id| user.connection(id).is_none() && user.connections_listed < job.first_seen)
     });
-    let named = user.jobs.iter().filter(|job| {
-        let kept_back = job.is_queued() || job.is_running();
-        // A hinted job that no list has shown, and what has left the list.
-        kept_back && (job.created == 0 || unlisted(job))
-    });
+    // Read only if the list does not show them: queued jobs, hinted ones, and what has left the list.
+    let named = user
+        .jobs
+        .iter()
+        .filter(|job| job.is_queued() || job.is_running() && (job.created == 0 || unlisted(job)));
     Plan {
         user: user.id.clone(),
         connections: user.connections_listed == 0
