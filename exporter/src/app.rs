@@ -282,5 +282,30 @@ pub async fn forget(config: &Config, user: &str, context: &Context) -> Result<()
     Ok(())
 }
 
+/// Has Basiq send what the configured sources listen for, and keeps the secrets that it shows once.
+///
+/// # Errors
+/// No source listens; Basiq refuses; a secret cannot be written; there is one already and it is not to be replaced.
+pub async fn subscribe(
+    config: &Config,
+    api_key: Option<Secret>,
+    replace: bool,
+    context: &Context,
+) -> Result<(), Fatal> {
+    let metrics = Metrics::new().map_err(Fatal::running)?;
+    let client = client(config, api_key, &metrics, context)?;
+    let mut any = false;
+    for source in config.discovery.sources() {
+        any |= source.subscribe(&client, replace).await.map_err(Fatal::Running)?;
+    }
+    if any {
+        Ok(())
+    } else {
+        Err(Fatal::settings(
+            "subscribe: nothing listens; configure discovery.webhooks with url and secret_file",
+        ))
+    }
+}
+
 /// Where the exporter listens unless it is told otherwise.
 pub const DEFAULT_ADDRESS: &str = "127.0.0.1:9765";

@@ -14,5 +14,5 @@ pub mod poll;
 pub mod store;
 
 pub use api::{HINTS, Hint, USERS};
-pub use app::{DEFAULT_ADDRESS, Exporter, forget, run};
+pub use app::{DEFAULT_ADDRESS, Exporter, forget, run, subscribe};
 pub use config::Config;

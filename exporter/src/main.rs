@@ -32,6 +32,13 @@ enum Command {
         /// Basiq's id of the user.
         user: String,
     },
+    /// Make the webhook subscription of discovery.webhooks at Basiq and write its secret, which Basiq shows once, to
+    /// secret_file, readable by its owner only. Do it before the exporter first runs with discovery.webhooks.
+    Subscribe {
+        /// Delete a subscription that Basiq has for that address already, and overwrite the secret.
+        #[arg(long)]
+        replace: bool,
+    },
 }
 
 /// The variable with the API key.
@@ -49,15 +56,19 @@ async fn run(cli: Cli, context: Context) -> Result<(), Fatal> {
         Some(path) => daemon::config::load(path)?,
         None => Config::default(),
     };
-    if let Some(Command::Forget { user }) = command {
-        return basiq_exporter::forget(&config, &user, &context).await;
+    let api_key = std::env::var(API_KEY).ok().filter(|key| !key.is_empty()).map(Secret::new);
+    match command {
+        None | Some(Command::Run) => {}
+        Some(Command::Forget { user }) => return basiq_exporter::forget(&config, &user, &context).await,
+        Some(Command::Subscribe { replace }) => {
+            return basiq_exporter::subscribe(&config, api_key, replace, &context).await;
+        }
     }
     let public = match &public_address {
         Some(address) => Some(daemon::listen("--web.public-address", address).await?),
         None => None,
     };
     let listener = daemon::listen("--web.listen-address", flags.listen_address(DEFAULT_ADDRESS)).await?;
-    let api_key = std::env::var(API_KEY).ok().filter(|key| !key.is_empty()).map(Secret::new);
     let exporter = Exporter { config, api_key, listener, public, web_config_file: flags.web_config_file };
     basiq_exporter::run(exporter, context).await
 }

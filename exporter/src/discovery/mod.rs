@@ -13,6 +13,7 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 use axum::Router;
+use basiq::Client;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -52,7 +53,7 @@ sources! {
 
 /// A way to find users.
 #[async_trait]
-pub trait Source: Send {
+pub trait Source: Send + Sync {
     /// Its name, unique and the same after a restart: what it found is kept under it.
     fn name(&self) -> String;
 
@@ -61,6 +62,16 @@ pub trait Source: Send {
     /// # Errors
     /// In one line, with the key and what to do.
     fn check(&self) -> Result<(), String>;
+
+    /// Has Basiq send to it what it listens for; where that is so already, `replace` does it anew. Whether there is
+    /// anything to subscribe to.
+    ///
+    /// # Errors
+    /// In one line, with the key and what to do.
+    async fn subscribe(&self, client: &Client, replace: bool) -> Result<bool, String> {
+        let _ = (client, replace);
+        Ok(false)
+    }
 
     /// What it serves on the public listener, if anything.
     fn public(&self, reporter: &Reporter) -> Option<Router> {

@@ -5,6 +5,7 @@
 
 mod guard;
 mod secrets;
+mod subscribe;
 
 use std::{
     path::PathBuf,
@@ -20,7 +21,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
     routing::post,
 };
-use basiq::{Event, Notification, Priority, Subscription};
+use basiq::{Client, Event, Notification, Priority, Subscription};
 use daemon::config::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -43,6 +44,7 @@ pub struct Config {
     #[serde(default)]
     pub path: Option<String>,
     /// File with the secret that Basiq gave when the subscription was made (`whsec_…`); read again when it changes.
+    /// `basiq-exporter subscribe` makes both.
     pub secret_file: PathBuf,
     /// File with the secret that is to replace it; need not exist yet. Both are accepted.
     #[serde(default)]
@@ -130,6 +132,10 @@ impl Source for Webhooks {
             return Err("discovery.webhooks.interval: 0 is no interval; give one, for example 5m".to_owned());
         }
         self.secrets().read().map(|_| ())
+    }
+
+    async fn subscribe(&self, client: &Client, replace: bool) -> Result<bool, String> {
+        self.make_subscription(client, replace).await.map(|()| true)
     }
 
     fn public(&self, reporter: &Reporter) -> Option<Router> {

@@ -145,3 +145,46 @@ async fn a_listener_without_webhooks_and_webhooks_without_a_listener_are_refused
     let error = exporter.ended().await.unwrap_err();
     assert!(error.code() == 2 && error.to_string().contains("discovery.webhooks"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_makes_the_subscription_and_keeps_its_secret_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let world = World::new(STORY).await;
+    let public = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let secret = world.path("made-secret");
+    let config = world.config_with(&format!(
+        "{{file: [{{paths: ['{}']}}], webhooks: [{{url: 'http://{}/hooks', secret_file: '{}', interval: 5m}}]}}",
+        world.path("users.yml").display(),
+        public.local_addr().unwrap(),
+        secret.display()
+    ));
+    let context = daemon::Context::new(world.clock.clone());
+    let key = || Some(daemon::Secret::new(&world.sandbox.api_key));
+    basiq_exporter::subscribe(&config, key(), false, &context).await.unwrap();
+    assert_eq!(std::fs::metadata(&secret).unwrap().permissions().mode() & 0o777, 0o600);
+    let first = std::fs::read_to_string(&secret).unwrap();
+    assert!(first.starts_with("whsec_"));
+
+    // Again it changes nothing, neither with the secret at hand nor without, unless it is told to.
+    let error = basiq_exporter::subscribe(&config, key(), false, &context).await.unwrap_err().to_string();
+    assert!(error.contains("--replace") && !error.contains(&first), "{error}");
+    std::fs::remove_file(&secret).unwrap();
+    let error = basiq_exporter::subscribe(&config, key(), false, &context).await.unwrap_err().to_string();
+    assert!(error.contains("--replace") && !secret.exists(), "{error}");
+    basiq_exporter::subscribe(&config, key(), true, &context).await.unwrap();
+    assert_ne!(std::fs::read_to_string(&secret).unwrap(), first);
+    assert_eq!(world.client().subscriptions(Priority::Effect).await.unwrap().len(), 1);
+    let left = std::fs::read_dir(world.folder.path()).unwrap();
+    assert!(left.filter_map(Result::ok).all(|file| !file.file_name().to_string_lossy().ends_with(".new")));
+
+    // What it made works.
+    let (exporter, _) = world.start_public(config, &world.sandbox.api_key, Some(public)).await;
+    exporter.until_warm().await;
+    world.skip(11);
+    exporter.until("ann's failure", |samples| failing(samples) == 1.0).await;
+    exporter.stop().await.unwrap();
+    // Without a listener there is nothing to make.
+    let error = basiq_exporter::subscribe(&world.config(), key(), false, &context).await.unwrap_err();
+    assert!(error.code() == 2 && error.to_string().contains("discovery.webhooks"), "{error}");
+}
