@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// How many rows are rendered together. Fewer mean less to render after a change, more compress better.
-const ROWS: usize = 32;
+const ROWS: usize = 16;
 
 /// One sample of a row: index of its family, labels, value.
 pub type Cell<'a> = (usize, &'a [(&'a str, &'a str)], f64);

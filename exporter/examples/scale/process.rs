@@ -140,6 +140,8 @@ fn text(address: SocketAddr, path: &str) -> Option<String> {
 fn ask(address: SocketAddr, path: &str, gzip: bool) -> Option<TcpStream> {
     let mut stream = TcpStream::connect(address).ok()?;
     let encoding = if gzip { "accept-encoding: gzip\r\n" } else { "" };
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\n{encoding}connection: close\r\n\r\n").ok()?;
+    // At once: who answers after the first piece and closes would reset the connection.
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n{encoding}connection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).ok()?;
     Some(stream)
 }
