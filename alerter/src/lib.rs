@@ -3,7 +3,8 @@
 //! Rooms: [`rules`] load and evaluate · [`sources`] where demands come from · [`evidence`] what is
 //! known of connections now · [`incidents`] and [`plan`] decide what to do (pure) · [`store`] keeps
 //! alert state, incidents, effects and tickets · [`outbox`] does what was planned · [`channels`] how it
-//! is delivered · [`page`] for support staff · [`rehearse`] what would be done, without doing it.
+//! is delivered · [`rounds`] what nobody tells it is looked up · [`page`] for support staff · [`rehearse`] what would
+//! be done, without doing it.
 
 pub mod app;
 pub mod channels;
