@@ -2,7 +2,7 @@
 //! Prints each page's median and worst time over HTTP on loopback, and exits 1 where one took over 100 ms.
 //!
 //! The store is the real one in a file, with three effects and five lines of story for each incident; the worst time
-//! of a page includes counting anew.
+//! of the first page includes counting, that of the others that it is counted anew meanwhile.
 
 use std::{
     process::ExitCode,

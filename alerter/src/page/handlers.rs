@@ -63,9 +63,17 @@ async fn whole(shared: &Shared, reference: &str, did: &Did) -> Result<Option<Who
     Ok(Some(Whole::new(&incident, &timeline, &effects, shared.state.clock.now(), said)))
 }
 
-/// Who looked at what is one person's.
+/// Who looked at what is one person's: an incident's reference, or the key of a message.
 pub(super) fn viewed(actor: &Actor, what: &str) {
     tracing::info!(actor = actor.name, what, "viewed on the page");
+}
+
+/// Who looked at a list of what is many persons': all in one line. Nothing is logged of an empty list.
+pub(super) fn listed<'a>(actor: &Actor, list: &str, what: impl IntoIterator<Item = &'a str>) {
+    let what: Vec<&str> = what.into_iter().collect();
+    if !what.is_empty() {
+        tracing::info!(actor = actor.name, list, what = what.join(" "), "listed on the page");
+    }
 }
 
 fn missing(shared: &Shared, text: &'static str) -> Response {
@@ -98,7 +106,11 @@ struct Effects {
     more: bool,
 }
 
-pub(super) async fn effects(State(shared): State<Shared>, Query(asked): Query<AskedEffects>) -> Response {
+pub(super) async fn effects(
+    State(shared): State<Shared>,
+    Extension(actor): Extension<Actor>,
+    Query(asked): Query<AskedEffects>,
+) -> Response {
     let page = asked.page.min(PAGES);
     let filter = EffectFilter {
         state: EffectState::parse(&asked.state),
@@ -114,6 +126,7 @@ pub(super) async fn effects(State(shared): State<Shared>, Query(asked): Query<As
     };
     let more = found.len() > PAGE as usize && page < PAGES;
     found.truncate(PAGE as usize);
+    listed(&actor, "effects", found.iter().map(|effect| &*effect.key));
     let now = shared.state.clock.now();
     shared.page(
         "effects.html",
@@ -170,10 +183,14 @@ pub(super) async fn message(
 
 pub(super) async fn message_html(
     State(shared): State<Shared>,
+    Extension(actor): Extension<Actor>,
     Query(asked): Query<AskedMessage>,
 ) -> Response {
     match rendered(&shared, &asked.key).await {
-        Ok(Some((_, rendered))) => html_response(StatusCode::OK, rendered.html, MESSAGE_POLICY),
+        Ok(Some((_, rendered))) => {
+            viewed(&actor, &asked.key);
+            html_response(StatusCode::OK, rendered.html, MESSAGE_POLICY)
+        }
         Ok(None) => missing(&shared, "There is no message of this key, or its variables are no longer kept."),
         Err(error) => failed(&error),
     }

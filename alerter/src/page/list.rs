@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Shared,
-    handlers::{PAGE, encoded, failed},
+    handlers::{PAGE, encoded, failed, listed},
     identity::Actor,
     overview::{AGES, Overview},
     view::Row,
@@ -112,7 +112,8 @@ async fn list(shared: &Shared, actor: &Actor, asked: Asked) -> Result<Response, 
     };
     let more = rows.len() > PAGE as usize && page < PAGES;
     rows.truncate(PAGE as usize);
-    let counted = shared.overview.get(&**store, now).await?;
+    listed(actor, "incidents", rows.iter().map(|incident| &*incident.reference));
+    let counted = shared.overview.get(store, now).await?;
     let mut query = String::new();
     for (name, value) in [
         ("q", q.as_str()),

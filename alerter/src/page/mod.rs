@@ -125,7 +125,7 @@ impl Shared {
 
     /// The counts that head lists, or what to answer where the store cannot be read.
     async fn counted(&self) -> Result<Arc<overview::Counted>, Response> {
-        let counted = self.overview.get(&*self.state.store, self.state.clock.now()).await;
+        let counted = self.overview.get(&self.state.store, self.state.clock.now()).await;
         counted.map_err(|error| handlers::failed(&error))
     }
 

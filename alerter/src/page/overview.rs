@@ -1,4 +1,4 @@
-//! The numbers that head every list: counted at most every two seconds, however many look.
+//! The numbers that head every list: counted at most every two seconds, however many look, and while nobody waits.
 
 use std::{
     collections::BTreeMap,
@@ -12,21 +12,29 @@ use tokio::sync::Mutex;
 
 use super::{banks::Names, steering, words};
 use crate::plan::Hold;
-use crate::store::{Browse, Counts, EffectState, Group, StoreError};
+use crate::store::{Browse, Group, StoreError, Waiting};
 
 /// How long counts are good for, in real time.
 const GOOD_FOR: Duration = Duration::from_secs(2);
+/// Counts that are older are shown once more, while they are made anew, up to this age. Nobody waits for a count of a
+/// million incidents but who comes first after a while.
+const GOOD_ENOUGH_FOR: Duration = Duration::from_secs(30);
 
 /// The newest counts. Cheap to clone.
 #[derive(Clone, Default)]
-pub(super) struct Cache(Arc<Mutex<Option<Made>>>);
+pub(super) struct Cache(Arc<Mutex<Kept>>);
 
-/// Counts, and when they were made.
-type Made = (Instant, Arc<Counted>);
+#[derive(Default)]
+struct Kept {
+    /// The newest counts, and when they were made.
+    made: Option<(Instant, Arc<Counted>)>,
+    /// They are being made anew.
+    making: bool,
+}
 
 /// What was counted at one time.
 pub(super) struct Counted {
-    pub(super) counts: Counts,
+    pub(super) waiting: Waiting,
     pub(super) groups: Vec<Group>,
     pub(super) pauses: usize,
     /// Messages that holds keep back.
@@ -34,28 +42,59 @@ pub(super) struct Counted {
 }
 
 impl Cache {
-    /// The counts, at most two seconds old. Who comes while they are made waits for them.
-    pub(super) async fn get(&self, store: &dyn Browse, now: Timestamp) -> Result<Arc<Counted>, StoreError> {
+    /// The counts: at most two seconds old where the page is in use, thirty where it was not.
+    pub(super) async fn get(
+        &self,
+        store: &Arc<dyn Browse>,
+        now: Timestamp,
+    ) -> Result<Arc<Counted>, StoreError> {
         let mut kept = self.0.lock().await;
-        if let Some((at, counted)) = &*kept
-            && at.elapsed() < GOOD_FOR
+        if let Some((at, counted)) = kept.made.clone()
+            && at.elapsed() < GOOD_ENOUGH_FOR
         {
-            return Ok(counted.clone());
+            if at.elapsed() >= GOOD_FOR && !std::mem::replace(&mut kept.making, true) {
+                tokio::spawn(self.clone().make_anew(store.clone(), now, at));
+            }
+            return Ok(counted);
         }
-        let held: Vec<Hold> = steering::read(store.kept("hold").await?);
-        let counted = Arc::new(Counted {
-            counts: store.counts().await?,
-            groups: store.groups(now).await?,
-            pauses: store.kept("pause").await?.len(),
-            held: held.iter().map(|hold| (hold.incidents.len() + hold.effects.len()) as u64).sum(),
-        });
-        *kept = Some((Instant::now(), counted.clone()));
+        // Who comes while they are made waits for them.
+        let counted = Arc::new(Counted::of(&**store, now).await?);
+        kept.made = Some((Instant::now(), counted.clone()));
         Ok(counted)
+    }
+
+    /// Replaces the counts that were made at `old`.
+    async fn make_anew(self, store: Arc<dyn Browse>, now: Timestamp, old: Instant) {
+        let counted = Counted::of(&*store, now).await;
+        let mut kept = self.0.lock().await;
+        kept.making = false;
+        match counted {
+            // What was forgotten meanwhile was changed after this count began.
+            Ok(counted) if kept.made.as_ref().is_some_and(|(at, _)| *at == old) => {
+                kept.made = Some((Instant::now(), Arc::new(counted)));
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(%error, "the page cannot count anew; it shows what it counted before")
+            }
+        }
     }
 
     /// Somebody changed something.
     pub(super) async fn forget(&self) {
-        *self.0.lock().await = None;
+        self.0.lock().await.made = None;
+    }
+}
+
+impl Counted {
+    async fn of(store: &dyn Browse, now: Timestamp) -> Result<Self, StoreError> {
+        let held: Vec<Hold> = steering::read(store.kept("hold").await?);
+        Ok(Self {
+            waiting: store.waiting().await?,
+            groups: store.groups(now).await?,
+            pauses: store.kept("pause").await?.len(),
+            held: held.iter().map(|hold| (hold.incidents.len() + hold.effects.len()) as u64).sum(),
+        })
     }
 }
 
@@ -99,9 +138,6 @@ pub(super) const AGES: [(&str, &str); 4] =
 impl Overview {
     /// At most `banks` banks, those with the most failing connections.
     pub(super) fn new(counted: &Counted, names: &Names, banks: usize) -> Self {
-        let of = |state: EffectState| -> u64 {
-            counted.counts.effects.iter().filter(|row| row.1 == state).map(|row| row.2).sum()
-        };
         let mut scenarios: BTreeMap<&str, u64> = BTreeMap::new();
         let mut by_bank: BTreeMap<&str, Vec<&Group>> = BTreeMap::new();
         let mut ages = [0_u64; 4];
@@ -138,8 +174,8 @@ impl Overview {
         Self {
             open: counted.groups.iter().map(|group| group.open).sum::<u64>().saturating_sub(baseline),
             baseline,
-            held: counted.held + of(EffectState::Held),
-            dead: of(EffectState::Dead),
+            held: counted.held + counted.waiting.held,
+            dead: counted.waiting.dead,
             paused: counted.pauses,
             banks: all,
             more_banks,

@@ -1,12 +1,20 @@
 //! What waits for a person: held batches, what is held or dead, what is paused, and the baseline.
 
 use axum::{
+    Extension,
     extract::{Query, State},
     response::Response,
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Shared, actions, handlers::failed, overview::Overview, view::Out, words::Time};
+use super::{
+    Shared, actions,
+    handlers::{failed, listed},
+    identity::Actor,
+    overview::Overview,
+    view::Out,
+    words::Time,
+};
 use crate::{
     demand::Action,
     plan::{Hold, Pause},
@@ -53,16 +61,20 @@ struct Steering {
     action_names: Vec<&'static str>,
 }
 
-pub(super) async fn steering(State(shared): State<Shared>, Query(asked): Query<Asked>) -> Response {
-    match whole(&shared, &asked).await {
+pub(super) async fn steering(
+    State(shared): State<Shared>,
+    Extension(actor): Extension<Actor>,
+    Query(asked): Query<Asked>,
+) -> Response {
+    match whole(&shared, &actor, &asked).await {
         Ok(response) => response,
         Err(error) => failed(&error),
     }
 }
 
-async fn whole(shared: &Shared, asked: &Asked) -> Result<Response, StoreError> {
+async fn whole(shared: &Shared, actor: &Actor, asked: &Asked) -> Result<Response, StoreError> {
     let (store, now) = (&shared.state.store, shared.state.clock.now());
-    let counted = shared.overview.get(&**store, now).await?;
+    let counted = shared.overview.get(store, now).await?;
     let names = shared.names();
     let mut holds: Vec<Hold> = read(store.kept("hold").await?);
     holds.sort_by_key(|hold| hold.number);
@@ -73,6 +85,9 @@ async fn whole(shared: &Shared, asked: &Asked) -> Result<Response, StoreError> {
     };
     let outs = |effects: Vec<Effect>| effects.iter().map(|effect| Out::new(effect, now)).collect();
     let (held, dead) = (of(EffectState::Held).await?, of(EffectState::Dead).await?);
+    let named = holds.iter().flat_map(|hold| hold.incidents.iter().take(NAMED));
+    listed(actor, "held", named.map(String::as_str).chain(held.iter().map(|effect| &*effect.key)));
+    listed(actor, "dead", dead.iter().map(|effect| &*effect.key));
     Ok(shared.page(
         "steering.html",
         Steering {

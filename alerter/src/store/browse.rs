@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use daemon::Timestamp;
 
-use super::{IncidentFilter, IncidentRow, Read, StoreError};
+use super::{EffectState, IncidentFilter, IncidentRow, Read, StoreError};
 
 /// Searches and counts for people.
 #[async_trait]
@@ -13,6 +13,8 @@ pub trait Browse: Read {
     async fn search(&self, search: &Search) -> Result<Vec<IncidentRow>, StoreError>;
     /// Open incidents counted by institution and scenario, with their ages at `now`.
     async fn groups(&self, now: Timestamp) -> Result<Vec<Group>, StoreError>;
+    /// How many effects wait for a person.
+    async fn waiting(&self) -> Result<Waiting, StoreError>;
     /// What the planner keeps of a kind (`hold`, `pause`): key and JSON, by key.
     async fn kept(&self, kind: &str) -> Result<Vec<(String, String)>, StoreError>;
 }
@@ -28,6 +30,26 @@ pub struct Search {
     pub failing_from: Option<Timestamp>,
     /// That began to fail before then.
     pub failing_until: Option<Timestamp>,
+}
+
+/// Effects that wait for a person.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// Held back one by one, beside what holds keep back.
+    pub held: u64,
+    /// Refused for good.
+    pub dead: u64,
+}
+
+impl Waiting {
+    /// From counts by state.
+    pub(super) fn of(rows: &[(String, i64)]) -> Self {
+        let count = |state: EffectState| {
+            let row = rows.iter().find(|(name, _)| name == state.as_str());
+            row.and_then(|(_, count)| u64::try_from(*count).ok()).unwrap_or_default()
+        };
+        Self { held: count(EffectState::Held), dead: count(EffectState::Dead) }
+    }
 }
 
 /// Open incidents of one institution and scenario.
@@ -53,9 +75,9 @@ impl Group {
     /// The bounds of ages, in seconds.
     pub const AGES: [i64; 3] = [3_600, 86_400, 7 * 86_400];
 
-    /// Since when what is younger than each bound fails, as the store spells times.
-    pub(super) fn bounds(now: Timestamp) -> [String; 3] {
-        Self::AGES.map(|age| Self::before(now, age).to_string())
+    /// Since when what is younger than each bound fails, as the stores spell times.
+    pub(super) fn bounds(now: Timestamp) -> [i64; 3] {
+        Self::AGES.map(|age| Self::before(now, age).as_millisecond())
     }
 
     /// `seconds` before `now`, at the earliest the beginning of time.

@@ -17,7 +17,7 @@ use basiq_alerter::{
     plan::{Command, Hold, Pause},
     store::{
         Browse, Counts, Effect, EffectFilter, EffectState, Group, IncidentFilter, IncidentRow, Payload,
-        Phase, Read, Search, StoreError, TimelineEntry,
+        Phase, Read, Search, StoreError, TimelineEntry, Waiting,
     },
 };
 use daemon::{Clock, Timestamp};
@@ -111,6 +111,10 @@ impl Browse for Memory {
             baseline: 1,
             ages: [0, 3, 0, 0],
         }])
+    }
+
+    async fn waiting(&self) -> Result<Waiting, StoreError> {
+        Ok(Waiting { held: 3, dead: 0 })
     }
 
     async fn kept(&self, kind: &str) -> Result<Vec<(String, String)>, StoreError> {
@@ -390,6 +394,56 @@ async fn every_page_renders_without_anything_that_acts() {
         assert_eq!(headers["x-content-type-options"], "nosniff");
         assert_eq!(headers["cache-control"], "no-store");
         assert_eq!(headers["referrer-policy"], "same-origin");
+    }
+}
+
+/// What is logged while a page is asked for by somebody whom nobody identified.
+async fn logged(path: &str) -> Vec<String> {
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(text);
+            Ok(text.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _subscriber = tracing::subscriber::set_default(subscriber);
+    get(path).await;
+    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn who_looks_at_what_is_a_persons_is_logged_also_in_lists() {
+    for (path, owed) in [
+        ("/incidents/INC-7K3QM-2X94T", "viewed"),
+        ("/incidents", "listed"),
+        ("/incidents?q=customer-77", "listed"),
+        ("/steering", "listed"),
+        ("/api/v1/users/u-1/status", "viewed"),
+    ] {
+        let lines = logged(path).await;
+        let told = |line: &&String| line.contains(REFERENCE) && line.contains("actor=");
+        let line = lines.iter().find(told).unwrap_or_else(|| panic!("{path}: {lines:#?}"));
+        assert!(line.contains(owed), "{path}: {line}");
+        assert!(!lines.concat().contains("customer-77"), "what was typed may be anything: {lines:#?}");
+    }
+    for path in ["/effects", "/message?key=e%2Fmessage%201", "/message.html?key=e%2Fmessage%201"] {
+        let lines = logged(path).await.concat();
+        assert!(lines.contains("e/message 1") && lines.contains("actor="), "{path}: {lines}");
+    }
+    for path in ["/banks", "/incidents?q=nobody", "/effects?state=expired"] {
+        let lines = logged(path).await.concat();
+        assert!(!lines.contains("viewed") && !lines.contains("listed"), "nobody is shown: {path}: {lines}");
     }
 }
 

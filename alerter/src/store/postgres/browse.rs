@@ -8,7 +8,7 @@ use sqlx::{Postgres as Dialect, QueryBuilder};
 
 use super::{Postgres, text};
 use crate::store::{
-    Browse, Group, IncidentRow, Search, StoreError, browse::Counted, decode_incident, page,
+    Browse, Group, IncidentRow, Search, StoreError, Waiting, browse::Counted, decode_incident, page,
 };
 
 #[async_trait]
@@ -43,7 +43,7 @@ impl Browse for Postgres {
     }
 
     async fn groups(&self, now: Timestamp) -> Result<Vec<Group>, StoreError> {
-        let [hour, day, week] = Group::AGES.map(|age| Group::before(now, age).as_millisecond());
+        let [hour, day, week] = Group::bounds(now);
         let rows: Vec<Counted> = sqlx::query_as(
             "SELECT institution, scenario, count(*), count(*) FILTER (WHERE baseline), \
              count(*) FILTER (WHERE failing >= $1), count(*) FILTER (WHERE failing >= $2), \
@@ -56,6 +56,14 @@ impl Browse for Postgres {
         .fetch_all(&self.pool)
         .await?;
         Ok(rows.into_iter().map(Group::of).collect())
+    }
+
+    async fn waiting(&self) -> Result<Waiting, StoreError> {
+        let rows: Vec<(String, i64)> =
+            sqlx::query_as("SELECT state, count(*) FROM effects WHERE state IN ('held', 'dead') GROUP BY 1")
+                .fetch_all(&self.pool)
+                .await?;
+        Ok(Waiting::of(&rows))
     }
 
     async fn kept(&self, kind: &str) -> Result<Vec<(String, String)>, StoreError> {

@@ -6,19 +6,20 @@ use async_trait::async_trait;
 use daemon::Timestamp;
 use sqlx::{QueryBuilder, Sqlite as Dialect};
 
-use super::Sqlite;
-use crate::store::{Browse, Group, IncidentRow, Search, StoreError, browse::Counted, decode_incident};
+use super::{Sqlite, read::push_open};
+use crate::store::{
+    Browse, Group, IncidentRow, Search, StoreError, Waiting, browse::Counted, decode_incident,
+};
 
 #[async_trait]
 impl Browse for Sqlite {
     async fn search(&self, search: &Search) -> Result<Vec<IncidentRow>, StoreError> {
         let filter = &search.filter;
         let mut query = QueryBuilder::<Dialect>::new(
-            "SELECT body FROM incidents WHERE reference IN (SELECT reference FROM incidents WHERE 1 = 1",
+            "SELECT body FROM incidents WHERE id IN (SELECT id FROM incidents WHERE 1 = 1",
         );
-        if let Some(open) = filter.open {
-            query.push(" AND open = ").push_bind(i64::from(open));
-        }
+        let narrow = filter.user.is_some() || filter.connection.is_some() || search.ticket.is_some();
+        push_open(&mut query, filter.open, narrow);
         for (column, value) in [
             ("user", &filter.user),
             ("connection", &filter.connection),
@@ -30,17 +31,15 @@ impl Browse for Sqlite {
                 query.push(format_args!(" AND {column} = ")).push_bind(value.clone());
             }
         }
-        for (column, bound) in
-            [("failing_since >= ", search.failing_from), ("failing_since < ", search.failing_until)]
-        {
+        for (column, bound) in [("failing >= ", search.failing_from), ("failing < ", search.failing_until)] {
             if let Some(bound) = bound {
-                query.push(format_args!(" AND {column}")).push_bind(bound.to_string());
+                query.push(format_args!(" AND {column}")).push_bind(bound.as_millisecond());
             }
         }
         let limit = if filter.limit == 0 { 100 } else { filter.limit.min(1000) };
-        query.push(" ORDER BY changed DESC, reference DESC LIMIT ").push_bind(i64::from(limit));
+        query.push(" ORDER BY changed DESC, id DESC LIMIT ").push_bind(i64::from(limit));
         query.push(" OFFSET ").push_bind(i64::from(filter.offset));
-        query.push(") ORDER BY changed DESC, reference DESC");
+        query.push(") ORDER BY changed DESC, id DESC");
         let bodies: Vec<String> = query.build_query_scalar().fetch_all(&self.readers).await?;
         bodies.iter().map(|body| decode_incident(body).map(Arc::new)).collect()
     }
@@ -49,8 +48,8 @@ impl Browse for Sqlite {
         let [hour, day, week] = Group::bounds(now);
         let rows: Vec<Counted> = sqlx::query_as(
             "SELECT institution, scenario, count(*), sum(baseline), \
-             sum(failing_since >= $1), sum(failing_since >= $2), sum(failing_since >= $3) \
-             FROM incidents WHERE open = 1 GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2",
+             coalesce(sum(failing >= $1), 0), coalesce(sum(failing >= $2), 0), coalesce(sum(failing >= $3), 0) \
+             FROM incidents INDEXED BY incidents_groups WHERE open = 1 GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2",
         )
         .bind(hour)
         .bind(day)
@@ -58,6 +57,14 @@ impl Browse for Sqlite {
         .fetch_all(&self.readers)
         .await?;
         Ok(rows.into_iter().map(Group::of).collect())
+    }
+
+    async fn waiting(&self) -> Result<Waiting, StoreError> {
+        let rows: Vec<(String, i64)> =
+            sqlx::query_as("SELECT state, sum(number) FROM effect_counts WHERE state IN ('held', 'dead') GROUP BY 1")
+                .fetch_all(&self.readers)
+                .await?;
+        Ok(Waiting::of(&rows))
     }
 
     async fn kept(&self, kind: &str) -> Result<Vec<(String, String)>, StoreError> {

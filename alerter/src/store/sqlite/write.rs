@@ -188,7 +188,7 @@ async fn write_incidents(tx: &mut Tx, incidents: &[Incident]) -> Result<(), Stor
     for incidents in pieces(incidents) {
         let mut query = QueryBuilder::<Dialect>::new(
             "INSERT INTO incidents \
-             (reference, connection, user, institution, scenario, open, baseline, changed, body) ",
+             (reference, connection, user, institution, scenario, open, baseline, failing, changed, body) ",
         );
         query.push_values(incidents, |mut row, incident| {
             row.push_bind(incident.reference.clone())
@@ -198,6 +198,7 @@ async fn write_incidents(tx: &mut Tx, incidents: &[Incident]) -> Result<(), Stor
                 .push_bind(incident.scenario.clone())
                 .push_bind(i64::from(incident.is_open()))
                 .push_bind(i64::from(incident.baseline.is_some()))
+                .push_bind(incident.failing_since.as_millisecond())
                 .push_bind(incident.changed.as_millisecond())
                 .push_bind(json(incident));
         });
@@ -205,7 +206,7 @@ async fn write_incidents(tx: &mut Tx, incidents: &[Incident]) -> Result<(), Stor
         query.push(
             " ON CONFLICT (reference) DO UPDATE SET institution = excluded.institution, \
              scenario = excluded.scenario, open = excluded.open, baseline = excluded.baseline, \
-             changed = excluded.changed, body = excluded.body",
+             failing = excluded.failing, changed = excluded.changed, body = excluded.body",
         );
         query.build().execute(&mut **tx).await?;
     }
