@@ -10,6 +10,7 @@
 mod battery;
 mod byhand;
 mod channels_files;
+mod contacts;
 mod desks;
 mod digest;
 mod engine;

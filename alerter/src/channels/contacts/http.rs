@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use daemon::Secret;
 use reqwest::StatusCode;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use url::Url;
 
 use crate::channels::{
@@ -20,6 +20,7 @@ use crate::channels::{
 pub struct Settings {
     /// The address; Basiq's user id is added as one more path segment. It answers 404 for a user that is
     /// not known, else a JSON object of `address`, `name`, `language` and `external_id`, all optional.
+    /// Asked without a user and with `?external_id=…`, as the page's search does, it answers 404 or `{"user_id": "…"}`.
     pub url: String,
     /// The file with a bearer token.
     pub token_file: PathBuf,
@@ -46,12 +47,28 @@ struct ByHttp {
     token: Secret,
 }
 
+/// Who has an external id.
+#[derive(Deserialize)]
+struct Found {
+    user_id: String,
+}
+
 #[derive(Deserialize)]
 struct Given {
     address: Option<String>,
     name: Option<String>,
     language: Option<String>,
     external_id: Option<String>,
+}
+
+impl ByHttp {
+    /// What the endpoint says; `None` where it knows nothing of it.
+    async fn ask<T: DeserializeOwned>(&self, url: Url) -> Result<Option<T>, DeliveryError> {
+        let who = "the contacts endpoint";
+        let request = self.client.get(url).bearer_auth(self.token.expose());
+        let answer = http::ask_or(who, Effect::Repeatable, request, StatusCode::NOT_FOUND).await?;
+        answer.map(|answer| answer.json(who)).transpose()
+    }
 }
 
 #[async_trait]
@@ -61,13 +78,7 @@ impl Contacts for ByHttp {
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().push(user);
         }
-        let request = self.client.get(url).bearer_auth(self.token.expose());
-        let who = "the contacts endpoint";
-        let answer = match http::ask_or(who, Effect::Repeatable, request, StatusCode::NOT_FOUND).await? {
-            Some(answer) => answer,
-            None => return Ok(None),
-        };
-        let given: Given = answer.json(who)?;
+        let Some(given) = self.ask::<Given>(url).await? else { return Ok(None) };
         let secret = |text: Option<String>| text.filter(|text| !text.trim().is_empty()).map(Secret::new);
         Ok(Some(Contact {
             address: secret(given.address),
@@ -75,5 +86,11 @@ impl Contacts for ByHttp {
             language: given.language,
             external_id: given.external_id,
         }))
+    }
+
+    async fn user_of(&self, external_id: &str) -> Result<Option<String>, DeliveryError> {
+        let mut url = self.url.clone();
+        url.query_pairs_mut().append_pair("external_id", external_id);
+        Ok(self.ask::<Found>(url).await?.map(|found| found.user_id))
     }
 }
