@@ -106,7 +106,9 @@ impl Metrics {
             let labels = [effect.channel.as_str(), effect.action.as_str(), effect.state.as_str()];
             self.effects_total.with_label_values(&labels).inc();
             if effect.state == EffectState::Delivered {
-                let delay = crate::plan::since(effect.changed, effect.due);
+                // What could not be planned when it was due, since the alerter began later or a person released it later, is
+                // late for another reason than delivery.
+                let delay = crate::plan::since(effect.changed, effect.due.max(effect.created));
                 self.delivery_delay.observe(delay.as_secs_f64());
             }
         }
@@ -281,6 +283,14 @@ mod tests {
         metrics.stepped(&changes, Duration::from_millis(250), 2, 3);
         assert_eq!(value("effects_total", &taken), Some(1.0), "what still waits is not counted");
         assert_eq!(value("delivery_delay_seconds", &[]), Some(90.0), "from when it became due");
+        let late = delivered(7200);
+        let late = Effect { created: late.changed - jiff::SignedDuration::from_secs(10), ..late };
+        metrics.stepped(&Changes { effects: vec![late], ..Changes::default() }, Duration::ZERO, 2, 3);
+        assert_eq!(
+            value("delivery_delay_seconds", &[]),
+            Some(100.0),
+            "or from when it was planned, if later"
+        );
         assert_eq!(value("plan_step_duration_seconds", &[]), Some(0.25));
         assert_eq!((value("paused", &[]), value("holds", &[])), (Some(2.0), Some(3.0)));
         assert_eq!(value("circuit_open", &[("channel", "relay")]), None);

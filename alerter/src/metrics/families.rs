@@ -47,7 +47,7 @@ pub(super) const OLDEST_PENDING: Desc = Desc::gauge(
 .example("time() - min by (channel) (basiq_alerter_oldest_pending_effect_timestamp_seconds) > 3600");
 pub(super) const DELIVERY_DELAY: Desc = Desc::histogram(
     "basiq_alerter_delivery_delay_seconds",
-    "From the time an effect became due until it was delivered.",
+    "From the time an effect became due, or was planned where that was later, until it was delivered.",
 )
 .example("histogram_quantile(0.95, sum by (le) (rate(basiq_alerter_delivery_delay_seconds_bucket[1h])))");
 pub(super) const STEP_DURATION: Desc = Desc::histogram(

@@ -48,6 +48,32 @@ pub fn tickets(folder: &Path) -> Vec<Ticket> {
     files(folder, "txt").into_iter().map(|(path, text)| Ticket { path, text }).collect()
 }
 
+/// A notice to operators.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notice {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// The alert's name.
+    pub alert: String,
+    /// It says that it is over.
+    pub ended: bool,
+}
+
+/// The notices in a folder, in the order of their names.
+pub fn notices(folder: &Path) -> Vec<Notice> {
+    let line = |text: &str, key: &str| {
+        text.lines().find_map(|line| line.strip_prefix(key)).map(|value| value.trim().to_owned())
+    };
+    files(folder, "txt")
+        .into_iter()
+        .map(|(path, text)| Notice {
+            path,
+            alert: line(&text, "alertname:").unwrap_or_default(),
+            ended: line(&text, "Ended:").is_some(),
+        })
+        .collect()
+}
+
 /// One header of a message, unfolded.
 fn header(message: &str, name: &str) -> Option<String> {
     let head = message.split("\r\n\r\n").next()?.replace("\r\n ", " ").replace("\r\n\t", " ");
@@ -73,6 +99,18 @@ fn files(folder: &Path, extension: &str) -> Vec<(PathBuf, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reads_notices() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in
+            [("a", "Down\n\nEnded: now\nalertname: BasiqDown\n"), ("b", "alertname: BasiqSlow")]
+        {
+            std::fs::write(folder.path().join(format!("{name}.txt")), text).unwrap();
+        }
+        let found: Vec<_> = notices(folder.path()).into_iter().map(|it| (it.alert, it.ended)).collect();
+        assert_eq!(found, [("BasiqDown".to_owned(), true), ("BasiqSlow".to_owned(), false)]);
+    }
 
     #[test]
     fn reads_folded_headers() {

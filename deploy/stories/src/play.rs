@@ -166,6 +166,9 @@ impl Stage {
             let mut told = tale.read_truth(&truth);
             told.extend(tale.read_letters(&places.messages(), &truth));
             told.extend(tale.read_tickets(&places.tickets()));
+            if !options.with_prometheus {
+                told.extend(tale.read_notices(&places.notices()));
+            }
             if self.exporter.is_some() {
                 let metrics = house.read(&format!("http://{}/metrics", self.addresses.exporter)).await?;
                 told.extend(tale.read_metrics(&metrics, now));

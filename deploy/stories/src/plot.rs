@@ -15,6 +15,14 @@ pub const EXPORTER_GONE: (Duration, Duration) =
 /// When the major outage of the bank of `russ` and `tracy` lifts.
 pub const OUTAGE_LIFTS: Duration = Duration::from_secs(3 * 3600);
 
+/// What operators hear where the alerter evaluates their rules itself: exactly these, once each, and that it is over of
+/// all but the watchdog, which never ends.
+pub const NOTICES: &[&str] =
+    &["BasiqExporterDown", "BasiqInstitutionMajorOutage", "BasiqRetryQueueExpiring", WATCHDOG];
+
+/// Fires always.
+pub const WATCHDOG: &str = "BasiqWatchdog";
+
 /// A person of the stories.
 #[derive(Clone, Copy, Debug)]
 pub struct Person {

@@ -52,6 +52,11 @@ impl Places {
         self.work.join("tickets")
     }
 
+    /// What operators were told, where nothing else is named for it.
+    pub fn notices(&self) -> PathBuf {
+        self.work.join("notices")
+    }
+
     /// The folder of the repository from which `deploy/quickstart` runs.
     pub fn repository() -> PathBuf {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

@@ -9,8 +9,8 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    mailbox,
-    plot::{OUTAGE_LIFTS, PEOPLE, Person, Refreshes, Ticket},
+    mailbox::{self, Notice},
+    plot::{NOTICES, OUTAGE_LIFTS, PEOPLE, Person, Refreshes, Ticket, WATCHDOG},
     truth::Truth,
 };
 
@@ -31,6 +31,8 @@ pub struct Tale {
     /// The deepest retry queue and its oldest job's age, from the exporter's metrics.
     queue: (f64, Duration),
     outage_shown: bool,
+    /// What operators were told, where the alerter tells them by itself.
+    notices: Option<Vec<Notice>>,
     /// Messages that were there when the exporter went away and when it was back for a while.
     around_restart: (Option<usize>, Option<usize>),
 }
@@ -95,6 +97,18 @@ impl Tale {
             }
         }
         told
+    }
+
+    /// Looks at the folder of notices to operators; returns a sentence for each new one, and for each that is over.
+    pub fn read_notices(&mut self, folder: &std::path::Path) -> Vec<String> {
+        let notices = mailbox::notices(folder);
+        let known = self.notices.replace(notices.clone()).unwrap_or_default();
+        let news = notices.iter().filter(|notice| !known.contains(notice));
+        news.map(|notice| {
+            let over = if notice.ended { ": it is over" } else { "" };
+            format!("operators are told: {}{over}\n          {}", notice.alert, notice.path.display())
+        })
+        .collect()
     }
 
     /// Takes what the sandbox knows; returns a sentence for each new refresh.
@@ -198,6 +212,14 @@ impl Tale {
                 _ => Err("not seen yet".to_owned()),
             },
         });
+        if let Some(notices) = &self.notices {
+            proofs.push(Proof {
+                who: "operators".to_owned(),
+                story: "hear of the outage, the queue and the exporter, once each, and of nothing else"
+                    .to_owned(),
+                evidence: heard(notices),
+            });
+        }
         if let Some(strangers) = self.letters.get(STRANGER) {
             proofs.push(Proof {
                 who: "strangers".to_owned(),
@@ -262,6 +284,22 @@ impl Tale {
             evidence.push("no message, no refresh, no ticket".to_owned());
         }
         Ok(evidence.join("\n"))
+    }
+}
+
+/// Whether operators were told exactly what they are owed.
+fn heard(notices: &[Notice]) -> Result<String, String> {
+    let mut told: Vec<&str> = notices.iter().map(|notice| notice.alert.as_str()).collect();
+    told.sort_unstable();
+    let goes_on = notices.iter().find(|notice| notice.ended == (notice.alert == WATCHDOG));
+    match goes_on {
+        _ if told != NOTICES => Err(format!("told {told:?}, expected {NOTICES:?}")),
+        Some(notice) if notice.ended => Err(format!("{} has ended", notice.alert)),
+        Some(notice) => Err(format!("{} goes on", notice.alert)),
+        None => {
+            let paths: Vec<String> = notices.iter().map(|notice| notice.path.display().to_string()).collect();
+            Ok(paths.join("\n"))
+        }
     }
 }
 
