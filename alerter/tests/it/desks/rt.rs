@@ -2,19 +2,16 @@
 //! loses answers and lets the search lag. Skipped loudly where RT is not installed.
 
 use std::{
-    os::unix::process::CommandExt,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    path::Path,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use basiq_alerter::channels::{DeliveryError, Desk, News, Plugin, Standing, desks};
 use daemon::{Clock, Timestamp};
-use serde_json::{Value, json};
-use stories::real::{free_port, program, run};
+use serde_json::json;
+use stories::real::RequestTracker;
 
-use super::{Seen, Stage, until, whole};
+use super::{Seen, Stage, whole};
 use crate::{
     channels_files::{parts, ticket},
     support::{
@@ -23,118 +20,9 @@ use crate::{
     },
 };
 
-const SERVER: &str = "/usr/share/request-tracker5/libexec/rt-server";
-const LIBRARY: &str = "/usr/share/request-tracker5/lib";
-const ROOT: &str = "root-of-a-test";
-
-/// Custom fields, the alerter's own account with no more rights than it needs, and its token.
-const ACCOUNT: &str = r#"
-our @Queues = ({ Name => 'Basiq' }, { Name => 'Elsewhere' });
-our @CustomFields = ({ Name => 'ConnectionId', Type => 'FreeformSingle',
-    LookupType => 'RT::Queue-RT::Ticket', Queue => ['Basiq'] });
-our @Users = ({ Name => 'alerter', Privileged => 1 });
-our @Final = (sub {
-    my $user = RT::User->new(RT->SystemUser); $user->Load('alerter');
-    my $queue = RT::Queue->new(RT->SystemUser); $queue->Load('Basiq');
-    $user->PrincipalObj->GrantRight(Object => $queue, Right => $_)
-        for qw(SeeQueue ShowTicket ShowTicketComments CreateTicket CommentOnTicket ModifyTicket
-               SeeCustomField ModifyCustomField);
-    my $token = RT::AuthToken->new(RT->SystemUser);
-    my ($ok, $why, $text) = $token->Create(Owner => $user->id, Description => 'test');
-    die $why unless $ok;
-    open my $file, '>', $ENV{TOKEN_FILE} or die $!; print $file $text; close $file;
-});
-1;
-"#;
-
-struct Rt {
-    server: Child,
-    url: String,
-    folder: tempfile::TempDir,
-}
-
-impl Drop for Rt {
-    fn drop(&mut self) {
-        // Its workers with it, whatever became of the test.
-        let _ = Command::new("kill").args(["-KILL", "--", &format!("-{}", self.server.id())]).status();
-        let _ = self.server.wait();
-    }
-}
-
-fn environment<'a>(command: &'a mut Command, folder: &Path) -> &'a mut Command {
-    command
-        .env("RT_SITE_CONFIG", folder.join("site.pm"))
-        .env("RT_SITE_CONFIG_DIR", folder.join("conf.d"))
-        .env("TOKEN_FILE", folder.join("token"))
-}
-
-impl Rt {
-    async fn start() -> Option<Self> {
-        let setup = program("rt-setup-database-5", "request-tracker5 rt5-db-sqlite rt5-standalone starman")?;
-        if !Path::new(SERVER).is_file() {
-            stories::real::skip("rt-server is absent; install the Debian package rt5-standalone");
-            return None;
-        }
-        let folder = tempfile::tempdir().unwrap();
-        let base = folder.path();
-        for name in ["conf.d", "session"] {
-            std::fs::create_dir(base.join(name)).unwrap();
-        }
-        let port = free_port().unwrap();
-        let site = format!(
-            "Set($rtname, 'rt.test'); Set($Organization, 'rt.test');\n\
-             Set($WebDomain, '127.0.0.1'); Set($WebPort, {port}); Set($WebPath, '');\n\
-             Set($DatabaseType, 'SQLite'); Set($DatabaseName, '{base}/rtdb');\n\
-             Set($MailCommand, 'testfile'); Set($MasonSessionDir, '{base}/session');\n\
-             Set($LogToSyslog, undef); Set($LogToSTDERR, 'error'); Set($LogToFile, undef);\n\
-             Set($Timezone, 'UTC');\n1;\n",
-            base = base.display()
-        );
-        std::fs::write(base.join("site.pm"), site).unwrap();
-        std::fs::write(base.join("root"), ROOT).unwrap();
-        std::fs::write(base.join("account.pl"), ACCOUNT).unwrap();
-        let make = |arguments: &[&str], file: &str, path: PathBuf| {
-            let mut command = Command::new(&setup);
-            command.args(arguments).arg(file).arg(path);
-            run(environment(&mut command, base)).unwrap();
-        };
-        make(&["--action", "init"], "--root-password-file", base.join("root"));
-        make(&["--action", "insert", "--skip-create"], "--datafile", base.join("account.pl"));
-        let mut command = Command::new(SERVER);
-        command
-            .args(["--server", "Starlet", "--host", "127.0.0.1", "--port", &port.to_string()])
-            .args(["--max-workers", "2", "--env", "deployment"])
-            .env("PERL5LIB", LIBRARY)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0);
-        let server = environment(&mut command, base).spawn().unwrap();
-        let rt = Self { server, url: format!("http://127.0.0.1:{port}"), folder };
-        until("RT listens", async || rt.get("rt").await.is_some()).await;
-        Some(rt)
-    }
-
-    fn token(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("token")).unwrap()
-    }
-
-    fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().unwrap();
-        client
-            .request(method, format!("{}/REST/2.0/{path}", self.url))
-            .header("authorization", format!("token {}", self.token().trim()))
-    }
-
-    async fn get(&self, path: &str) -> Option<Value> {
-        let answer = self.request(reqwest::Method::GET, path).send().await.ok()?;
-        answer.json().await.ok()
-    }
-}
-
 /// Hands everything on to RT but searches, which find nothing for a while after a ticket was filed.
 struct Proxy {
-    rt: Rt,
+    rt: RequestTracker,
     clock: Clock,
     filed: Mutex<Option<Timestamp>>,
 }
@@ -184,7 +72,7 @@ fn desk(folder: &Path, url: &str, more: &str) -> Arc<dyn Desk> {
 }
 
 async fn tracker(clock: Clock) -> Option<Tracker> {
-    let rt = Rt::start().await?;
+    let rt = RequestTracker::start().await.unwrap()?;
     let proxy = Arc::new(Proxy { rt, clock, filed: Mutex::default() });
     let faults = Faults::default();
     let url = serve(faults.clone(), proxy.clone()).await;
@@ -239,7 +127,7 @@ async fn a_whole_incident_and_a_storm_at_a_real_request_tracker() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_real_request_tracker_refuses_in_ways_that_are_told_apart() {
-    let Some(rt) = Rt::start().await else { return };
+    let Some(rt) = RequestTracker::start().await.unwrap() else { return };
     let folder = rt.folder.path();
     let works = desk(folder, &rt.url, "");
     let filed = works.create(&ticket()).await.unwrap();

@@ -4,6 +4,7 @@ mod alertmanager;
 mod browser;
 mod exim;
 mod prometheus;
+mod rt;
 
 use std::{
     net::{Ipv4Addr, TcpListener},
@@ -17,6 +18,7 @@ pub use alertmanager::Alertmanager;
 pub use browser::{Browser, pictures};
 pub use exim::{Exim, PASSWORD, USERNAME};
 pub use prometheus::Prometheus;
+pub use rt::RequestTracker;
 
 /// The program of that name, from `PATH` and the places of daemons. Where it is absent the test is to be
 /// skipped, which a line on standard error says.

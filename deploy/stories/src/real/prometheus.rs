@@ -94,7 +94,11 @@ impl Prometheus {
         Self::with(folder, GLOBAL)
     }
 
-    fn with(folder: &Path, config: &str) -> Result<Option<Self>> {
+    /// Starts one with this configuration that keeps everything under `folder`; `None` where it is not installed.
+    ///
+    /// # Errors
+    /// It could not be set up.
+    pub fn with(folder: &Path, config: &str) -> Result<Option<Self>> {
         let Some(prometheus) = program("prometheus", "prometheus") else { return Ok(None) };
         let file = folder.join("prometheus.yml");
         std::fs::write(&file, config)?;
