@@ -4,6 +4,7 @@
 
 mod browser;
 mod dashboards;
+mod docs;
 mod real_parts;
 mod refusals;
 mod samples;
