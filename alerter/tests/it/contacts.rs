@@ -3,8 +3,9 @@
 use basiq_alerter::channels::contacts::ContactSource;
 use serde_json::json;
 
+use crate::channels_files::parts;
 use crate::support::{
-    http::{AsyncHandler, Faults, Said, parts, serve},
+    http::{AsyncHandler, Faults, Said, parts as pieces, serve},
     web::Got,
 };
 
@@ -16,7 +17,7 @@ impl AsyncHandler for Partner {
         if got.header("authorization") != Some("Bearer its token") {
             return Said::empty(401);
         }
-        let (path, query) = parts(&got);
+        let (path, query) = pieces(&got);
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         match (path.as_slice(), query.as_slice()) {
             (["contacts", "u-1"], []) => Said::json(
@@ -47,7 +48,7 @@ async fn an_http_endpoint_says_who_a_user_is_and_whose_an_external_id_is() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let key = basiq::KeySource::value(daemon::Secret::new("unused"));
     let client = basiq::Client::new(basiq::ClientConfig::new(key)).unwrap();
-    let contacts = section("token").build(&client).unwrap();
+    let contacts = section("token").build(&client, &parts(folder.path())).unwrap();
 
     let ann = contacts.resolve("u-1").await.unwrap().unwrap();
     assert_eq!(ann.address.unwrap().expose(), "ann@example.test");
@@ -59,8 +60,8 @@ async fn an_http_endpoint_says_who_a_user_is_and_whose_an_external_id_is() {
     assert!(!error.contains("u-1"), "{error}");
 
     std::fs::write(folder.path().join("wrong"), "another").unwrap();
-    let refused = section("wrong").build(&client).unwrap();
+    let refused = section("wrong").build(&client, &parts(folder.path())).unwrap();
     assert!(refused.user_of("customer 7&7").await.is_err());
-    let error = section("none").build(&client).err().unwrap().to_string();
+    let error = section("none").build(&client, &parts(folder.path())).err().unwrap().to_string();
     assert!(error.contains("contacts.http"), "{error}");
 }
