@@ -184,6 +184,30 @@ async fn a_server_behind_tls_is_asked_if_its_certificate_is_trusted() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_asks_for_a_certificate_is_shown_it() {
+    let body = json!({"status": "success", "data": {"resultType": "vector", "result": [
+        {"metric": {"connection_id": "c1", "user_id": "u1"}, "value": [1, "1"]},
+    ]}});
+    let Some(server) = tls::start_mutual(body.to_string()).await else { return };
+    let one = tempfile::tempdir().unwrap();
+    let rule = "groups: [{ name: g, rules: [{ alert: A, expr: failing, labels: { action: file-ticket } }] }]";
+    std::fs::write(one.path().join("rules.yml"), rule).unwrap();
+    let certificate = server.certificate.display();
+    let shown = format!(", cert_file: '{certificate}', key_file: '{}'", server.key.display());
+    for (show, firing) in [("", 0), (&*shown, 1)] {
+        let sources = format!(
+            "{{ embedded: [], promql: [{{ url: 'https://localhost:{}', rules: ['{}/rules.yml'], \
+             ca_file: '{certificate}' {show} }}] }}",
+            server.port,
+            one.path().display()
+        );
+        let mut world = World::start(NOBODY, &sources, HashMap::new(), now()).await;
+        assert_eq!(world.report().await.firing.len(), firing, "{show}");
+        world.end().await;
+    }
+}
+
 #[test]
 fn what_cannot_work_is_refused_with_the_setting() {
     let folder = tempfile::tempdir().unwrap();

@@ -13,15 +13,26 @@ pub(crate) struct Tls {
     pub port: u16,
     /// For `localhost`, signed by itself.
     pub certificate: PathBuf,
+    /// The key of that certificate.
+    pub key: PathBuf,
     _folder: tempfile::TempDir,
 }
 
 /// `None`, loudly, where openssl is absent.
 pub(crate) async fn start(json: String) -> Option<Tls> {
+    serve(json, false).await
+}
+
+/// A server that talks only to who shows its own certificate; `None`, loudly, where openssl is absent.
+pub(crate) async fn start_mutual(json: String) -> Option<Tls> {
+    serve(json, true).await
+}
+
+async fn serve(json: String, mutual: bool) -> Option<Tls> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let openssl = stories::real::program("openssl", "openssl")?;
     let folder = tempfile::tempdir().unwrap();
-    let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    let (certificate, key_file) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
     let mut command = Command::new(openssl);
     command.args([
         "req",
@@ -36,11 +47,20 @@ pub(crate) async fn start(json: String) -> Option<Tls> {
     ]);
     command.args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]);
     command.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
-    command.arg("-keyout").arg(&key).arg("-out").arg(&certificate);
+    command.arg("-keyout").arg(&key_file).arg("-out").arg(&certificate);
     stories::real::run(&mut command).unwrap();
     let chain = vec![CertificateDer::from_pem_file(&certificate).unwrap()];
-    let key = PrivateKeyDer::from_pem_file(&key).unwrap();
-    let config = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap();
+    let key = PrivateKeyDer::from_pem_file(&key_file).unwrap();
+    let config = rustls::ServerConfig::builder();
+    let config = if mutual {
+        let mut trusted = rustls::RootCertStore::empty();
+        trusted.add(chain[0].clone()).unwrap();
+        let known = rustls::server::WebPkiClientVerifier::builder(Arc::new(trusted)).build().unwrap();
+        config.with_client_cert_verifier(known)
+    } else {
+        config.with_no_client_auth()
+    };
+    let config = config.with_single_cert(chain, key).unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("localhost:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -55,7 +75,7 @@ pub(crate) async fn start(json: String) -> Option<Tls> {
             });
         }
     });
-    Some(Tls { port, certificate, _folder: folder })
+    Some(Tls { port, certificate, key: key_file, _folder: folder })
 }
 
 async fn converse(mut stream: TlsStream<TcpStream>, json: &str) -> std::io::Result<()> {
