@@ -261,7 +261,11 @@ impl Shared {
         };
         let mut live = self.live.lock().await;
         let Some(Live { clock, reports, pushed, measures }) = live.as_mut() else {
-            return answer(StatusCode::SERVICE_UNAVAILABLE, &["starting; send it again".to_owned()]);
+            return answer(
+                StatusCode::SERVICE_UNAVAILABLE,
+                &["this process does not plan (it starts, or another replica leads); send it again"
+                    .to_owned()],
+            );
         };
         let now = clock.now();
         let Ok(errors) = commit(pushed, reports, now, |pushed| pushed.receive(received, now)).await else {

@@ -316,7 +316,7 @@ impl Process {
 
 /// Waits (real time) until `check` holds.
 async fn until<F: AsyncFn() -> bool>(what: &str, check: F) {
-    for _ in 0..1000 {
+    for _ in 0..6000 {
         if check().await {
             return;
         }
