@@ -20,6 +20,9 @@ pub const OUTAGE_LIFTS: Duration = Duration::from_secs(3 * 3600);
 pub const NOTICES: &[&str] =
     &["BasiqExporterDown", "BasiqInstitutionMajorOutage", "BasiqRetryQueueExpiring", WATCHDOG];
 
+/// May be told too, and then ends: the exporter is away for just as long as this rule waits.
+pub const AT_THE_EDGE: &str = "BasiqSourceStale";
+
 /// Fires always.
 pub const WATCHDOG: &str = "BasiqWatchdog";
 

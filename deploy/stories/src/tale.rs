@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     mailbox::{self, Notice},
-    plot::{NOTICES, OUTAGE_LIFTS, PEOPLE, Person, Refreshes, Ticket, WATCHDOG},
+    plot::{AT_THE_EDGE, NOTICES, OUTAGE_LIFTS, PEOPLE, Person, Refreshes, Ticket, WATCHDOG},
     truth::Truth,
 };
 
@@ -289,7 +289,9 @@ impl Tale {
 
 /// Whether operators were told exactly what they are owed.
 fn heard(notices: &[Notice]) -> Result<String, String> {
-    let mut told: Vec<&str> = notices.iter().map(|notice| notice.alert.as_str()).collect();
+    let edge = |notice: &&Notice| notice.alert == AT_THE_EDGE && notice.ended;
+    let owed = notices.iter().filter(|notice| !edge(notice));
+    let mut told: Vec<&str> = owed.map(|notice| notice.alert.as_str()).collect();
     told.sort_unstable();
     let goes_on = notices.iter().find(|notice| notice.ended == (notice.alert == WATCHDOG));
     match goes_on {
