@@ -88,6 +88,7 @@ async fn whole(shared: &Shared, actor: &Actor, asked: &Asked) -> Result<Response
     let named = holds.iter().flat_map(|hold| hold.incidents.iter().take(NAMED));
     listed(actor, "held", named.map(String::as_str).chain(held.iter().map(|effect| &*effect.key)));
     listed(actor, "dead", dead.iter().map(|effect| &*effect.key));
+    listed(actor, "paused", pauses.iter().filter_map(|pause| pause.user.as_deref()));
     Ok(shared.page(
         "steering.html",
         Steering {

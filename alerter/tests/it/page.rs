@@ -125,7 +125,8 @@ impl Browse for Memory {
             incidents: [REFERENCE.to_owned()].into(),
             effects: Default::default(),
         };
-        let pause = Pause { rule: Some(HOSTILE.to_owned()), ..Pause::default() };
+        let user = Some("u-paused".to_owned());
+        let pause = Pause { rule: Some(HOSTILE.to_owned()), user, ..Pause::default() };
         let body = match kind {
             "hold" => serde_json::to_string(&hold).unwrap(),
             _ => serde_json::to_string(&pause).unwrap(),
@@ -436,6 +437,7 @@ async fn who_looks_at_what_is_a_persons_is_logged_also_in_lists() {
         let line = lines.iter().find(told).unwrap_or_else(|| panic!("{path}: {lines:#?}"));
         assert!(line.contains(owed), "{path}: {line}");
         assert!(!lines.concat().contains("customer-77"), "what was typed may be anything: {lines:#?}");
+        assert_eq!(lines.concat().contains("u-paused"), path == "/steering", "{path}: {lines:#?}");
     }
     for path in ["/effects", "/message?key=e%2Fmessage%201", "/message.html?key=e%2Fmessage%201"] {
         let lines = logged(path).await.concat();
