@@ -109,6 +109,7 @@ impl Decoder {
     /// Begins a page. One that is never finished leaves nothing behind.
     pub(super) fn begin(&mut self, format: Format) -> Reading<'_> {
         let limits = Limits { bytes: MAX_BYTES, ..Limits::default() };
+        self.series.restart();
         let contents = Contents { runs: Vec::new(), samples: Vec::with_capacity(self.samples) };
         Reading { stream: Stream::new(format, &limits), contents, decoder: self }
     }

@@ -27,6 +27,7 @@ pub struct House {
     /// How many seconds of the stories pass in one real second.
     pub speed: f64,
     http: reqwest::Client,
+    variables: Vec<(String, String)>,
 }
 
 /// A running process of the product.
@@ -59,7 +60,14 @@ impl House {
         // Tests come here without `daemon::main`; a second installation changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?;
-        Ok(Self { binaries, work, anchor: Timestamp::now(), speed, http })
+        Ok(Self { binaries, work, anchor: Timestamp::now(), speed, http, variables: Vec::new() })
+    }
+
+    /// The same house, whose processes have these environment variables, too.
+    pub fn with_variables<'a>(mut self, variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        self.variables.extend(variables);
+        self
     }
 
     /// What the common clock shows.
@@ -83,6 +91,7 @@ impl House {
         command
             .arg(format!("--clock.anchor={}", self.anchor.as_millisecond()))
             .arg(format!("--clock.speed={}", self.speed))
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .kill_on_drop(true);
         command

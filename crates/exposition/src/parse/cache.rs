@@ -88,6 +88,12 @@ impl<T> SeriesCache<T> {
         &self.entries[place].value
     }
 
+    /// Begins a scrape anew: what an unfinished one asked for was not asked for.
+    pub fn restart(&mut self) {
+        self.next = 0;
+        self.seen.fill(false);
+    }
+
     /// Ends a scrape: forgets the series that were not asked for since the last call. Gives whether there
     /// were any.
     pub fn sweep(&mut self) -> bool {
@@ -149,6 +155,8 @@ mod tests {
         assert_eq!(cache.known(b"a{x=\"2\"}").map(String::as_str), Some("a{x=\"2\"}"));
         assert_eq!(cache.known(b"a{x=\"1\"}"), None);
         assert!(!cache.sweep());
-        assert!(cache.sweep() && cache.is_empty());
+        cache.get("a{x=\"2\"}", || unreachable!("still known"));
+        cache.restart();
+        assert!(cache.sweep() && cache.is_empty(), "what an unfinished scrape asked for is not kept for it");
     }
 }

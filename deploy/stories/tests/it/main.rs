@@ -10,3 +10,4 @@ mod refusals;
 mod samples;
 mod soak;
 mod sources;
+mod traces;
