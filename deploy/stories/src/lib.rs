@@ -9,6 +9,7 @@
 pub mod house;
 pub mod live;
 pub mod mailbox;
+pub mod notices;
 pub mod play;
 pub mod plot;
 pub mod real;

@@ -1,6 +1,9 @@
 //! Plays the stories: sandbox, exporter and alerter as processes on one fast clock.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, bail};
 use jiff::{SignedDuration, Timestamp};
@@ -162,7 +165,9 @@ impl Stage {
             self.restart(&mut restart, passed, house, &mut tale, say).await?;
             self.check_alive()?;
 
+            let asked = Instant::now();
             let truth = Truth::read(house, self.addresses.sandbox).await?;
+            house.read(&format!("http://{}/-/healthy", self.addresses.alerter)).await?;
             let mut told = tale.read_truth(&truth);
             told.extend(tale.read_letters(&places.messages(), &truth));
             told.extend(tale.read_tickets(&places.tickets()));
@@ -173,6 +178,7 @@ impl Stage {
                 let metrics = house.read(&format!("http://{}/metrics", self.addresses.exporter)).await?;
                 told.extend(tale.read_metrics(&metrics, now));
             }
+            told.extend(tale.note_answers(asked.elapsed(), house.speed));
             for sentence in told {
                 say(&format!("{:>8}  {sentence}", tale.stamp(now)));
             }

@@ -23,6 +23,17 @@ pub const NOTICES: &[&str] =
 /// May be told too, and then ends: the exporter is away for just as long as this rule waits.
 pub const AT_THE_EDGE: &str = "BasiqSourceStale";
 
+/// May be told too, and then end, if the machine stood still: a few seconds without an answer are minutes of the
+/// stories, in which somebody truly did not answer.
+pub const OF_A_STALL: &[&str] = &[
+    "BasiqAlerterDown",
+    "BasiqAlerterNoLeader",
+    "BasiqDeliverySlow",
+    "BasiqDown",
+    "BasiqExporterDown",
+    "BasiqSourceStale",
+];
+
 /// Fires always.
 pub const WATCHDOG: &str = "BasiqWatchdog";
 

@@ -10,9 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     mailbox::{self, Notice},
-    plot::{
-        AT_THE_EDGE, LETTER_AT_THE_EDGE, NOTICES, OUTAGE_LIFTS, PEOPLE, Person, Refreshes, Ticket, WATCHDOG,
-    },
+    notices,
+    plot::{LETTER_AT_THE_EDGE, OUTAGE_LIFTS, PEOPLE, Person, Refreshes, Ticket},
     truth::Truth,
 };
 
@@ -37,6 +36,8 @@ pub struct Tale {
     notices: Option<Vec<Notice>>,
     /// Messages that were there when the exporter went away and when it was back for a while.
     around_restart: (Option<usize>, Option<usize>),
+    /// The machine stood still for so long that operators may have heard of it.
+    stalled: bool,
 }
 
 /// One line of the table that closes the quickstart.
@@ -165,6 +166,15 @@ impl Tale {
         }
     }
 
+    /// Takes how long the daemons took for their answers; returns a sentence if that is minutes of the stories.
+    pub fn note_answers(&mut self, took: Duration, speed: f64) -> Option<String> {
+        let here = took.mul_f64(speed).as_secs() / 60;
+        (here >= 2).then(|| {
+            self.stalled = true;
+            format!("this machine stood still for {:.1} s, which are {here} minutes here", took.as_secs_f64())
+        })
+    }
+
     /// How long the tale has lasted, as `+1:05` for an hour and five minutes.
     pub fn stamp(&self, now: Timestamp) -> String {
         let minutes = now.duration_since(self.start).as_mins();
@@ -219,7 +229,7 @@ impl Tale {
                 who: "operators".to_owned(),
                 story: "hear of the outage, the queue and the exporter, once each, and of nothing else"
                     .to_owned(),
-                evidence: heard(notices),
+                evidence: notices::heard(notices, self.stalled),
             });
         }
         if let Some(strangers) = self.letters.get(STRANGER) {
@@ -290,24 +300,6 @@ impl Tale {
             evidence.push("no message, no refresh, no ticket".to_owned());
         }
         Ok(evidence.join("\n"))
-    }
-}
-
-/// Whether operators were told exactly what they are owed.
-fn heard(notices: &[Notice]) -> Result<String, String> {
-    let edge = |notice: &&Notice| notice.alert == AT_THE_EDGE && notice.ended;
-    let owed = notices.iter().filter(|notice| !edge(notice));
-    let mut told: Vec<&str> = owed.map(|notice| notice.alert.as_str()).collect();
-    told.sort_unstable();
-    let goes_on = notices.iter().find(|notice| notice.ended == (notice.alert == WATCHDOG));
-    match goes_on {
-        _ if told != NOTICES => Err(format!("told {told:?}, expected {NOTICES:?}")),
-        Some(notice) if notice.ended => Err(format!("{} has ended", notice.alert)),
-        Some(notice) => Err(format!("{} goes on", notice.alert)),
-        None => {
-            let paths: Vec<String> = notices.iter().map(|notice| notice.path.display().to_string()).collect();
-            Ok(paths.join("\n"))
-        }
     }
 }
 
