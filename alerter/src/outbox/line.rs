@@ -238,6 +238,7 @@ impl Line {
         if let Err(error) = &marked {
             tracing::error!(reason = %error, "effects wait: they could not be marked as attempted");
         }
+        let shared = self.shared().is_some();
         let marked: Option<HashSet<String>> = marked.ok().map(|keys| keys.into_iter().collect());
         for (mut effect, incidents, ticket) in chosen {
             match &marked {
@@ -249,6 +250,8 @@ impl Line {
                 }
                 // It was withdrawn, or is another replica's.
                 Some(_) => self.waiting.ends(ticket),
+                // It may be marked all the same: a store that is shared frees it, to be claimed anew.
+                None if shared => self.waiting.ends(ticket),
                 None => {
                     self.waiting.ends(ticket);
                     effect.next_attempt = later;
@@ -316,7 +319,7 @@ impl Line {
     async fn let_go(&self, keys: &[String], at: Timestamp) {
         let Some(replicas) = self.shared() else { return };
         if let Err(error) = replicas.put_back(keys, at).await {
-            // They stay this replica's until it ends: then they are free.
+            // They come free before this replica claims again, or with its end.
             tracing::error!(reason = %error, channel = self.name, "claims could not be handed back");
         }
     }

@@ -26,5 +26,5 @@ pub use changes::{Changes, Command, Forgotten, Input, Outcome, Pause, Person, Ro
 pub use holds::Hold;
 pub use limits::Limits;
 pub use planner::{Planner, Settings};
-pub(crate) use planner::{after, share, since};
+pub(crate) use planner::{after, digest, share, since};
 pub use retry::BASIQ;

@@ -39,7 +39,8 @@ pub trait Replicas: Send + Sync {
     /// Channels with effects that are due and unclaimed.
     async fn due(&self, now: Timestamp) -> Result<Vec<String>, StoreError>;
 
-    /// Claims effects that are due, of each channel at most so many, the longest due first.
+    /// Claims effects that are due, of each channel at most so many, the longest due first. Claims and marks of this
+    /// replica that had no answer are freed before.
     async fn claim(&self, room: &[(String, u32)], now: Timestamp) -> Result<Vec<Effect>, StoreError>;
 
     /// Gives claims back, to be looked at again at this time.
@@ -54,7 +55,8 @@ pub trait Replicas: Send + Sync {
         least: u32,
     ) -> Result<(), StoreError>;
 
-    /// Writes down what became of effects, for whoever plans.
+    /// Writes down what became of effects, for whoever plans. After an error it is called with the same signals
+    /// until it is well: they are written down once, also where only the answer was lost.
     async fn report(&self, signals: &[Signal]) -> Result<(), StoreError>;
 
     /// What replicas have written down and nobody has planned from, oldest first, at most 2,000. Taken out by the

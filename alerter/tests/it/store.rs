@@ -2,6 +2,7 @@
 
 mod replicas;
 pub(crate) mod suite;
+mod unanswered;
 
 use std::sync::Arc;
 

@@ -5,6 +5,7 @@ mod erase;
 mod forget;
 mod read;
 mod replicas;
+mod unanswered;
 mod write;
 
 use std::{
@@ -28,6 +29,7 @@ use sqlx::{
 };
 
 use super::{Kind, Opened, StoreError, new_salt};
+use unanswered::Unanswered;
 
 static MIGRATIONS: Migrator = {
     let mut migrations = sqlx::migrate!("src/store/postgres/migrations");
@@ -72,6 +74,7 @@ pub struct Postgres {
     replica: String,
     /// Under which it leads; 0 if it never did.
     epoch: AtomicI64,
+    unanswered: Unanswered,
 }
 
 impl Postgres {
@@ -96,7 +99,12 @@ impl Postgres {
             .bind(new_salt())
             .execute(&pool)
             .await?;
-        Ok(Self { pool, replica: new_salt()[..16].to_owned(), epoch: AtomicI64::new(0) })
+        Ok(Self {
+            pool,
+            replica: new_salt()[..16].to_owned(),
+            epoch: AtomicI64::new(0),
+            unanswered: Unanswered::default(),
+        })
     }
 
     /// Closes all connections once what was begun is done.

@@ -8,7 +8,7 @@ use daemon::Timestamp;
 use super::Postgres;
 use crate::{
     outbox::{Signal, after_unknown},
-    plan::{Outcome, Pause},
+    plan::{Outcome, Pause, digest},
     store::{
         Effect, EffectState, Replicas, Standing, StoreError, after_death, decode_effect, json, replicas::LEASE,
     },
@@ -62,7 +62,8 @@ impl Replicas for Postgres {
     }
 
     async fn claim(&self, room: &[(String, u32)], now: Timestamp) -> Result<Vec<Effect>, StoreError> {
-        let rows: Vec<(String, String, i64)> = sqlx::query_as(
+        self.free_unanswered().await?;
+        let claimed = sqlx::query_as::<_, (String, String, i64)>(
             "WITH mine AS MATERIALIZED ( \
                SELECT waiting.key FROM unnest($1::text[], $2::bigint[]) AS room (channel, places) \
                CROSS JOIN LATERAL ( \
@@ -79,12 +80,13 @@ impl Replicas for Postgres {
         .bind(now.as_millisecond())
         .bind(&self.replica)
         .fetch_all(&self.pool)
-        .await?;
+        .await;
+        let rows = self.unanswered.heed(claimed)?;
         rows.into_iter().map(|(body, state, marks)| marked(&body, &state, marks)).collect()
     }
 
     async fn put_back(&self, keys: &[String], at: Timestamp) -> Result<(), StoreError> {
-        sqlx::query(
+        let freed = sqlx::query(
             "UPDATE effects SET owner = NULL, next_attempt = greatest(next_attempt, $1) \
              WHERE key = ANY($2) AND owner = $3 AND state IN ('planned', 'deferred', 'unknown')",
         )
@@ -92,8 +94,8 @@ impl Replicas for Postgres {
         .bind(keys)
         .bind(&self.replica)
         .execute(&self.pool)
-        .await?;
-        Ok(())
+        .await;
+        self.unanswered.heed(freed).map(|_| ())
     }
 
     async fn spread(
@@ -122,6 +124,19 @@ impl Replicas for Postgres {
 
     async fn report(&self, signals: &[Signal]) -> Result<(), StoreError> {
         let mut tx = self.pool.begin().await?;
+        let bodies: Vec<String> = signals.iter().map(json).collect();
+        let news = sqlx::query(
+            "INSERT INTO replicas (id, seen, said) VALUES ($1, clock_timestamp(), $2) \
+             ON CONFLICT (id) DO UPDATE SET said = excluded.said WHERE replicas.said IS DISTINCT FROM excluded.said",
+        )
+        .bind(&self.replica)
+        .bind(digest(&bodies.concat()))
+        .execute(&mut *tx)
+        .await?;
+        if news.rows_affected() == 0 {
+            // It is written down: only the answer to the commit was lost.
+            return Ok(());
+        }
         let (mut keys, mut marks) = (Vec::new(), Vec::new());
         for signal in signals {
             if let Signal::Outcome(outcome) = signal {
@@ -130,7 +145,7 @@ impl Replicas for Postgres {
             }
         }
         sqlx::query("INSERT INTO signals (body) SELECT * FROM unnest($1::text[])")
-            .bind(signals.iter().map(json).collect::<Vec<_>>())
+            .bind(bodies)
             .execute(&mut *tx)
             .await?;
         // Nobody's attempt any more: what became of it is written down.

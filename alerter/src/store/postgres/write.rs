@@ -85,7 +85,7 @@ impl Store for Postgres {
             "UPDATE effects SET state = 'attempting', marks = marks + 1 \
              WHERE key = ANY($1) AND owner = $2 AND state IN ('planned', 'deferred', 'unknown') RETURNING key",
         );
-        Ok(query.bind(keys).bind(&self.replica).fetch_all(&self.pool).await?)
+        self.unanswered.heed_marks(keys, query.bind(keys).bind(&self.replica).fetch_all(&self.pool).await)
     }
 
     async fn ask(&self, command: &Command, now: Timestamp) -> Result<(), StoreError> {

@@ -91,6 +91,8 @@ impl Store for Sqlite {
     async fn attempting(&self, keys: &[String]) -> Result<Vec<String>, StoreError> {
         self.notice_others().await?;
         let mut marked = Vec::with_capacity(keys.len());
+        // All or none: what is marked while its line hears of an error would not be attempted before a restart.
+        let mut tx = self.writer.begin().await?;
         for keys in pieces(keys) {
             let mut query = QueryBuilder::<Dialect>::new(
                 "UPDATE effects SET state = 'attempting', marks = marks + 1 WHERE key IN (",
@@ -100,8 +102,9 @@ impl Store for Sqlite {
                 list.push_bind(key.clone());
             }
             query.push(") AND state IN ('planned', 'deferred', 'unknown') RETURNING key");
-            marked.extend(query.build_query_scalar::<String>().fetch_all(&self.writer).await?);
+            marked.extend(query.build_query_scalar::<String>().fetch_all(&mut *tx).await?);
         }
+        tx.commit().await?;
         Ok(marked)
     }
 

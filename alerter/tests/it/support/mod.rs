@@ -1,5 +1,6 @@
 //! Doubles that other topics talk to.
 
+pub(crate) mod deaf;
 pub(crate) mod http;
 pub(crate) mod postgres;
 pub(crate) mod relay;
