@@ -17,7 +17,12 @@ mod kills;
 #[allow(dead_code, reason = "the tests use more of it")]
 mod postgres;
 
-use std::{env, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    env,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use basiq_alerter::store::{Postgres, Sqlite, Store};
 use kills::{Plan, Verdict, run};
@@ -41,16 +46,18 @@ async fn main() -> ExitCode {
         };
         let pause = Duration::from_millis(pause);
         let plan = Plan { messages, tickets: messages / 10, replicas, kills, pause, rate: 200 };
+        let began = Instant::now();
         let Some(verdict) = one(name, &plan).await else { continue };
         println!(
-            "{name}: {kills} kills; {} of {} arrived, {} doubled, {} unknown outcomes, {} faults",
+            "{name}: {kills} kills in {:.0} s; {} of {} arrived, {} doubled, {} unknown outcomes, {} faults",
+            began.elapsed().as_secs_f64(),
             verdict.arrived,
             plan.messages + plan.tickets,
             verdict.doubled,
             verdict.unknowns,
             verdict.faults.len()
         );
-        for fault in verdict.faults.iter().take(20) {
+        for fault in verdict.faults.iter().take(20).chain(&verdict.log) {
             println!("  {fault}");
         }
         good &= verdict.faults.is_empty();

@@ -6,6 +6,7 @@ mod changes;
 mod forget;
 mod holds;
 mod limits;
+mod load;
 mod messages;
 mod notices;
 mod observe;

@@ -170,6 +170,14 @@ impl Fleet {
         self.members[at].child.start_kill().unwrap();
     }
 
+    /// The last lines of their common log.
+    pub(super) fn last_words(&self) -> Vec<String> {
+        let log = std::fs::read(self.folder.join("log")).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(40)..].iter().map(|line| (*line).to_owned()).collect()
+    }
+
     pub(super) async fn stop(&mut self) {
         for member in &mut self.members {
             let _ = member.child.kill().await;

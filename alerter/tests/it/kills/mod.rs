@@ -68,7 +68,11 @@ pub(crate) async fn run(
         }
     }
     fleet.stop().await;
-    verdict::judge(&*store, &servers, plan).await
+    let mut verdict = verdict::judge(&*store, &servers, plan).await;
+    if !verdict.faults.is_empty() {
+        verdict.log = fleet.last_words();
+    }
+    verdict
 }
 
 fn connection(kind: &str, number: usize) -> String {

@@ -17,6 +17,8 @@ pub(crate) struct Verdict {
     pub(crate) unknowns: usize,
     /// What must not be, as sentences.
     pub(crate) faults: Vec<String>,
+    /// What the alerters had to say last, where something is at fault.
+    pub(crate) log: Vec<String>,
 }
 
 async fn effects(store: &dyn Store) -> Vec<Effect> {
@@ -51,6 +53,12 @@ pub(super) async fn settled(store: &dyn Store, plan: &Plan) -> bool {
         && counts.effects.iter().all(|(channel, state, _)| channel == "ops" || state.is_final())
 }
 
+/// State, times and reason of an effect, for a person.
+fn standing(effect: &Effect) -> String {
+    let Effect { state, marks, unknowns, changed, next_attempt, reason, .. } = effect;
+    format!("{state} ({marks} marks, {unknowns} unknown, since {changed}, next at {next_attempt}): {reason}")
+}
+
 pub(super) async fn judge(store: &dyn Store, servers: &Servers, plan: &Plan) -> Verdict {
     let mut verdict = Verdict::default();
     let mut mails = servers.arrived.mails.lock().unwrap().clone();
@@ -74,7 +82,7 @@ pub(super) async fn judge(store: &dyn Store, servers: &Servers, plan: &Plan) -> 
                     _ => false,
                 };
                 if !told {
-                    verdict.faults.push(format!("{times} mails, but {}: {}", effect.state, effect.reason));
+                    verdict.faults.push(format!("{times} mails, but {}", standing(&effect)));
                 }
                 if times > 1 + effect.unknowns as usize {
                     verdict.faults.push(format!("{times} mails, but {} unknown outcomes", effect.unknowns));
@@ -84,7 +92,7 @@ pub(super) async fn judge(store: &dyn Store, servers: &Servers, plan: &Plan) -> 
                 filed += 1;
                 verdict.arrived += 1;
                 if effect.state != EffectState::Delivered {
-                    verdict.faults.push(format!("a ticket is {}: {}", effect.state, effect.reason));
+                    verdict.faults.push(format!("a ticket is {}", standing(&effect)));
                 }
             }
             _ => {}
