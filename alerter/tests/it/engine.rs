@@ -133,6 +133,76 @@ async fn an_address_that_does_not_exist_is_suppressed_and_never_tried_again(plac
     process.ends().await;
 }
 
+/// "Ends: …", "Each change keeps its reason": in the effect, and in the story of its incident.
+async fn each_end_is_kept_with_its_reason(place: Place) {
+    let (mut world, clock, hand) = begin();
+    let hands = Arc::new(Remembers::default());
+    let process = start(&place, &clock, &hands).await;
+    let no = DeliveryError::Permanent { why: "552 5.3.4 too large".into() };
+    let nobody = DeliveryError::Recipient { code: "5.1.1".into() };
+    let ends = [
+        ("a", vec![no], EffectState::Dead, "552 5.3.4 too large"),
+        ("b", vec![nobody], EffectState::Unreachable, "5.1.1"),
+        ("c", Vec::new(), EffectState::Delivered, "taken"),
+    ];
+    for (name, answers, state, reason) in ends {
+        hands.says(&answers);
+        world.fails(name, "invalid-credentials");
+        pass(&process, &mut world, &hand, 16).await;
+        let filter = EffectFilter { state: Some(state), limit: 100, ..EffectFilter::default() };
+        let ended = async || {
+            let all = process.store.effects(&filter).await.unwrap();
+            all.into_iter().find(|effect| effect.phase == Phase::Opening)
+        };
+        until(state.as_str(), async || ended().await.is_some()).await;
+        let effect = ended().await.unwrap();
+        assert!(effect.reason.contains(reason), "{effect:?}");
+        let story = process.store.timeline(&effect.incidents[0]).await.unwrap();
+        let last = story.iter().rfind(|entry| entry.effect.as_ref() == Some(&effect.key)).unwrap();
+        assert!(last.text.contains(reason), "{story:#?}");
+    }
+    process.ends().await;
+}
+
+/// "The address comes at send time … and is kept no longer than needed."
+async fn no_address_is_kept(place: Place) {
+    let (mut world, clock, hand) = begin();
+    let hands = Arc::new(Remembers::default());
+    let process = start(&place, &clock, &hands).await;
+    world.fails("a", "invalid-credentials");
+    pass(&process, &mut world, &hand, 16).await;
+    until("told", async || process.count(EffectState::Delivered).await == 1).await;
+    world.recovers("a");
+    pass(&process, &mut world, &hand, 31).await;
+    until("told the end", async || process.count(EffectState::Delivered).await == 2).await;
+    let everything = EffectFilter { limit: 1000, ..EffectFilter::default() };
+    let incidents =
+        process.store.incidents(&IncidentFilter { limit: 1000, ..Default::default() }).await.unwrap();
+    let mut kept = format!("{:?} {incidents:?}", process.store.effects(&everything).await.unwrap());
+    for incident in &incidents {
+        kept += &format!("{:?}", process.store.timeline(&incident.reference).await.unwrap());
+    }
+    assert!(kept.contains("u-a"), "the user is known by id");
+    assert!(!kept.contains("@example.test"), "{kept}");
+    process.ends().await;
+}
+
+/// "Operators and desks are never suppressed."
+async fn a_desk_that_refuses_is_not_suppressed(place: Place) {
+    let (mut world, clock, hand) = begin();
+    let hands = Arc::new(Remembers::default());
+    hands.says(&[DeliveryError::Recipient { code: "5.1.1".into() }]);
+    let process = start(&place, &clock, &hands).await;
+    world.fails("a", "unsupported");
+    pass(&process, &mut world, &hand, 20).await;
+    until("refused", async || process.count(EffectState::Unreachable).await == 1).await;
+    assert!(process.store.suppressions().await.unwrap().is_empty());
+    world.fails("b", "unsupported");
+    pass(&process, &mut world, &hand, 20).await;
+    until("filed", async || hands.tickets.lock().unwrap().len() == 1).await;
+    process.ends().await;
+}
+
 /// "What was due during an outage of Basiq or of a relay restarts spread over 30 minutes."
 async fn what_waited_for_a_relay_restarts_spread_out(place: Place) {
     let (mut world, clock, hand) = begin();
@@ -251,6 +321,9 @@ on_both_stores! {
     a_ticket_of_unknown_outcome_is_searched_for_and_not_filed_twice,
     a_channel_at_fault_opens_its_circuit_spends_no_attempt_and_operators_hear,
     an_address_that_does_not_exist_is_suppressed_and_never_tried_again,
+    each_end_is_kept_with_its_reason,
+    no_address_is_kept,
+    a_desk_that_refuses_is_not_suppressed,
     what_waited_for_a_relay_restarts_spread_out,
     a_domain_that_hangs_holds_up_nobody_else,
     deaths_lose_nothing_and_double_nothing_uncounted,

@@ -1,6 +1,6 @@
 //! Behaviour, section 4: effects. Each test quotes its sentence.
 
-use basiq_alerter::store::{EffectState, Phase};
+use basiq_alerter::store::{Effect, EffectState, Payload, Phase};
 
 use crate::world::{Answer, World, hours, minutes};
 
@@ -65,6 +65,38 @@ fn while_the_banks_status_is_not_known_everything_waits() {
     world.bank("operational");
     world.pass(hours(1));
     assert!(world.count(Phase::Refresh) > 0 && world.count(Phase::Opening) == 1);
+}
+
+/// "Lifetimes: refresh 15 min …, delayed/outage 12 h, credentials/action 72 h, ready 72 h, ticket 7 d, operator 4 h."
+#[test]
+fn each_kind_lives_as_long_as_is_written() {
+    let mut world = World::new();
+    world.fails("a", "service-unavailable");
+    world.fails("b", "invalid-credentials");
+    world.fails("c", "user-action-required");
+    world.pass(hours(10));
+    ["a", "b", "c"].into_iter().for_each(|name| world.recovers(name));
+    world.pass(hours(2));
+    // A connection that another user is said to have is told to operators.
+    world.claim("d", "u-else");
+    world.fails("d", "invalid-credentials");
+    world.pass(hours(1));
+    let lives = |phase, template: &str| {
+        let of = |effect: &&Effect| match &effect.payload {
+            Payload::Message(message) => effect.phase == phase && message.template == template,
+            _ => effect.phase == phase,
+        };
+        let effect = world.effects.values().find(of).unwrap_or_else(|| panic!("no {phase:?} {template}"));
+        effect.expires.duration_since(effect.created)
+    };
+    assert_eq!(lives(Phase::Refresh, ""), minutes(15));
+    assert_eq!(lives(Phase::Opening, "delayed"), hours(12));
+    assert_eq!(lives(Phase::Opening, "credentials"), hours(72));
+    assert_eq!(lives(Phase::Opening, "bank-action"), hours(72));
+    assert_eq!(lives(Phase::Closing, "ready"), hours(72));
+    assert_eq!(lives(Phase::Ticket, ""), hours(7 * 24));
+    assert_eq!(lives(Phase::Comment, ""), hours(7 * 24));
+    assert_eq!(lives(Phase::Notice, ""), hours(4));
 }
 
 /// "Lifetimes: refresh 15 min (then planned anew), delayed/outage 12 h, credentials/action 72 h".

@@ -372,3 +372,29 @@ fn health_is_counted_from_the_newest_end() {
     assert_eq!(closings.len(), 1);
     assert!(closings[0].at.duration_since(ended) >= minutes(30));
 }
+
+/// "Annotation text never enters it, only names of installed templates." What a message is made of is stored as
+/// variables, so nothing that is rendered from them can hold it.
+#[test]
+fn what_an_alert_is_annotated_with_enters_no_message() {
+    let mut world = World::new();
+    for name in ["summary", "description", "runbook_url", "message"] {
+        world.annotations.insert(name.to_owned(), "win a prize at https://evil.example.test".to_owned());
+    }
+    for (name, scenario) in [("a", "service-unavailable"), ("b", "invalid-credentials")] {
+        world.fails(name, scenario);
+    }
+    world.pass(hours(3));
+    ["a", "b"].into_iter().for_each(|name| world.recovers(name));
+    world.pass(hours(1));
+    let messages: Vec<_> = world
+        .done
+        .iter()
+        .filter(|done| matches!(done.effect.phase, Phase::Opening | Phase::Closing))
+        .collect();
+    assert_eq!(messages.len(), 4);
+    for done in messages {
+        let all = serde_json::to_string(done.message()).unwrap();
+        assert!(!all.contains("prize") && !all.contains("evil"), "{all}");
+    }
+}

@@ -130,6 +130,25 @@ fn later_ones_join_the_storm_and_its_recoveries_are_comments() {
     assert_eq!(world.count(Phase::Ticket), 2);
 }
 
+/// "… comments at half, 90 % and all recovered, at most hourly."
+#[test]
+fn a_storm_hears_of_half_of_nine_tenths_and_of_all() {
+    let mut world = World::new();
+    for n in 0..20 {
+        world.fails(&format!("m{n:02}"), "service-unavailable");
+    }
+    world.pass(hours(1));
+    let before = world.count(Phase::Comment);
+    for (recovered, comments) in [(0..9, 0), (9..10, 1), (10..17, 1), (17..18, 2), (18..19, 2), (19..20, 3)] {
+        let last = recovered.end;
+        recovered.for_each(|n| world.recovers(&format!("m{n:02}")));
+        world.pass(minutes(61));
+        assert_eq!(world.count(Phase::Comment) - before, comments, "{last} of 20 have recovered");
+    }
+    let times: Vec<i64> = world.of(Phase::Comment).iter().map(|done| world.minute(done.at)).collect();
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] >= 60), "{times:?}");
+}
+
 /// "Recovery is a comment; closing is a human's."
 #[test]
 fn recovery_is_a_comment_on_the_ticket() {

@@ -1,6 +1,7 @@
 //! Behaviour, sections 5 and 8: rules that are new, changed or removed, and users who are forgotten.
 
 use basiq_alerter::{
+    demand::Numbers,
     plan::Command,
     store::{EffectState, Phase},
 };
@@ -180,4 +181,54 @@ fn the_end_of_a_consent_forgets_the_user() {
     world.pass(hours(1));
     assert_eq!(world.forgotten.len(), 1);
     assert_eq!(world.count(Phase::Closing), 0);
+}
+
+/// "No rule can switch these limits off: rules say what deserves an effect and when, `plan` holds what must never
+/// happen." A rule that asks for everything at once, without an end.
+#[test]
+fn a_rule_that_asks_for_everything_at_once_is_bounded_all_the_same() {
+    let greedy = || {
+        let mut world = World::new();
+        let none = Some(std::time::Duration::ZERO);
+        world.asks = Some(Numbers {
+            settle: none,
+            cooldown: none,
+            retry_after: none,
+            retry_max: Some(1000),
+            escalate_after: none,
+            ..Numbers::default()
+        });
+        world
+    };
+    // The hold.
+    let mut world = greedy();
+    (0..51).for_each(|n| world.fails(&format!("m{n}"), "invalid-credentials"));
+    world.pass(hours(2));
+    assert_eq!((world.count(Phase::Opening), world.planner.holds().count()), (0, 1));
+    // The baseline.
+    let mut world = greedy();
+    world.fails_since("old", "service-unavailable", world.now - hours(30));
+    world.pass(hours(8));
+    assert!(world.effects.is_empty());
+    // One opening an incident; refreshes neither into a major outage nor for what they do not mend; one ticket.
+    let mut world = greedy();
+    world.bank("major-outage");
+    world.fails("a", "service-unavailable");
+    world.fails("b", "invalid-credentials");
+    world.pass(hours(30));
+    assert_eq!(world.count(Phase::Refresh), 0);
+    assert_eq!((world.told("a").len(), world.told("b").len()), (1, 1));
+    world.bank("operational");
+    world.pass(hours(30));
+    assert_eq!((world.told("a").len(), world.told("b").len()), (1, 1));
+    assert!(
+        world.of(Phase::Refresh).iter().all(|done| done.effect.key.contains(&world.incident("a").reference))
+    );
+    assert_eq!(world.of(Phase::Ticket).iter().filter(|done| done.effect.incidents.len() == 1).count(), 1);
+    // Evidence.
+    let mut world = greedy();
+    world.bank("unknown");
+    world.fails("a", "service-unavailable");
+    world.pass(hours(5));
+    assert!(world.done.is_empty());
 }

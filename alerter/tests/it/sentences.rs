@@ -88,7 +88,14 @@ const SENTENCES: &[(u32, &str, &[&str])] = &[
         &["a_series_that_disappears_ends_nothing", "an_exporter_that_goes_away_tells_nobody_anything"],
     ),
     (4, "A closing message needs", &["a_closing_message_is_not_sent_if_it_fails_again_meanwhile"]),
-    (4, "Lifetimes:", &["what_waits_too_long_expires_and_only_a_refresh_is_planned_anew"]),
+    (
+        4,
+        "Lifetimes:",
+        &[
+            "each_kind_lives_as_long_as_is_written",
+            "what_waits_too_long_expires_and_only_a_refresh_is_planned_anew",
+        ],
+    ),
     (
         4,
         "What was due during an outage",
@@ -98,15 +105,29 @@ const SENTENCES: &[(u32, &str, &[&str])] = &[
             "five_banks_at_once_are_basiq_itself",
         ],
     ),
-    (4, "Ends:", &["every_state_of_an_effect_has_its_reason"]),
-    (4, "`delivered`, `obsolete`", &["every_state_of_an_effect_has_its_reason"]),
+    (4, "Ends:", &["each_end_is_kept_with_its_reason"]),
+    (
+        4,
+        "`delivered`, `obsolete`",
+        &[
+            "each_end_is_kept_with_its_reason",
+            "a_message_about_what_is_over_is_not_sent",
+            "what_waits_too_long_expires_and_only_a_refresh_is_planned_anew",
+            "an_end_cancels_what_is_pending",
+            "a_dry_run_never_counts_as_told",
+        ],
+    ),
     (4, "On the way:", &["what_is_held_for_a_person_is_told_to_operators_until_it_is_decided"]),
     (
         4,
         "`planned`, `deferred until`",
         &["what_is_held_for_a_person_is_told_to_operators_until_it_is_decided"],
     ),
-    (4, "Each change keeps its reason", &["every_state_of_an_effect_has_its_reason"]),
+    (
+        4,
+        "Each change keeps its reason",
+        &["each_end_is_kept_with_its_reason", "every_state_of_an_effect_has_its_reason"],
+    ),
     (
         4,
         "\"why was this (not) sent\"",
@@ -194,7 +215,7 @@ const SENTENCES: &[(u32, &str, &[&str])] = &[
         ],
     ),
     (5, "Over 20 automatic suppressions", &["too_many_refusals_in_an_hour_stop_suppression"]),
-    (5, "Operators and desks", &["an_address_that_does_not_exist_is_suppressed_and_never_tried_again"]),
+    (5, "Operators and desks", &["a_desk_that_refuses_is_not_suppressed"]),
     (5, "Each relay has a rate", &["throttling_halves_the_rate_and_quiet_minutes_bring_it_back"]),
     (
         5,
@@ -210,13 +231,21 @@ const SENTENCES: &[(u32, &str, &[&str])] = &[
         &["the_rules_for_what_a_message_may_say_hold_in_every_template", "live_messages_need_a_sender"],
     ),
     (5, "No link to a bank's login", &["the_rules_for_what_a_message_may_say_hold_in_every_template"]),
-    (5, "Annotation text never enters it", &["hostile_text_in_every_field_stays_text"]),
+    (
+        5,
+        "Annotation text never enters it",
+        &["what_an_alert_is_annotated_with_enters_no_message", "hostile_text_in_every_field_stays_text"],
+    ),
     (
         5,
         "Outside production recipients",
         &["outside_production_recipients_match_an_allow_list_or_are_redirected"],
     ),
-    (5, "The address comes at send time", &["a_missing_or_broken_address_is_unreachable_and_not_repeated"]),
+    (
+        5,
+        "The address comes at send time",
+        &["no_address_is_kept", "a_missing_or_broken_address_is_unreachable_and_not_repeated"],
+    ),
     (6, "Eligible: status", &["what_may_be_refreshed_is_decided_by_status_and_newest_failure"]),
     (6, "Never for credentials", &["never_for_what_a_refresh_cannot_mend"]),
     (6, "For `user-action-required`", &["one_refresh_follows_the_word_that_the_pop_up_is_dealt_with"]),
@@ -268,6 +297,7 @@ const SENTENCES: &[(u32, &str, &[&str])] = &[
             "ten_of_a_kind_make_one_storm_ticket",
             "nine_of_a_kind_have_a_ticket_each",
             "later_ones_join_the_storm_and_its_recoveries_are_comments",
+            "a_storm_hears_of_half_of_nine_tenths_and_of_all",
             "nothing_joins_a_storm_that_a_person_closed",
         ],
     ),
@@ -336,7 +366,14 @@ const SENTENCES: &[(u32, &str, &[&str])] = &[
             "a_rule_that_goes_away_ends_no_incident",
         ],
     ),
-    (8, "No rule can switch these limits off", &["a_simulated_month_keeps_its_promises"]),
+    (
+        8,
+        "No rule can switch these limits off",
+        &[
+            "a_rule_that_asks_for_everything_at_once_is_bounded_all_the_same",
+            "a_simulated_month_keeps_its_promises",
+        ],
+    ),
     (
         8,
         "`forget` a user",
@@ -347,7 +384,14 @@ const SENTENCES: &[(u32, &str, &[&str])] = &[
             "what_names_a_forgotten_user_is_erased_and_counts_stay",
         ],
     ),
-    (8, "Rendered bodies", &["every_template_reads_as_it_was_looked_at"]),
+    (
+        8,
+        "Rendered bodies",
+        &[
+            "every_template_reads_as_it_was_looked_at",
+            "old_variables_and_rows_go_and_keys_of_open_incidents_stay",
+        ],
+    ),
 ];
 
 fn sources(folder: &Path, into: &mut String) {

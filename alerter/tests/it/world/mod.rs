@@ -12,7 +12,7 @@ use std::{
 use basiq_alerter::{
     channels::UserMessage,
     config::{Actions, Mode, Routes},
-    demand::{Action, Demand},
+    demand::{Action, Demand, Numbers},
     evidence::{Bank, Connector, Facts, Snapshot, State, Traffic},
     incidents::Incident,
     plan::{Changes, Command, Forgotten, Input, Limits, Person, Planner, Saved, Settings},
@@ -89,6 +89,10 @@ pub(crate) struct World {
     pub(crate) traffic: HashMap<Bank, Traffic>,
     /// What rules evaluate, by name, where it is not what they shipped with.
     pub(crate) definitions: BTreeMap<String, String>,
+    /// What every rule asks for, where it is not what they shipped with.
+    pub(crate) asks: Option<Numbers>,
+    /// What every alert is annotated with.
+    pub(crate) annotations: BTreeMap<String, String>,
     /// Persons to suppress.
     pub(crate) suppressed: Vec<String>,
     /// Users to erase.
@@ -152,6 +156,8 @@ impl World {
             rows: BTreeMap::new(),
             traffic: HashMap::new(),
             definitions: BTreeMap::new(),
+            asks: None,
+            annotations: BTreeMap::new(),
             suppressed: Vec::new(),
             forgotten: Vec::new(),
             born,

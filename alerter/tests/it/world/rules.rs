@@ -26,7 +26,10 @@ impl World {
                 let key = format!("{id} {}", demand.rule);
                 let starts = self.firing.get(&key).map_or(demand.starts_at, |old| old.starts_at);
                 let definition = self.definitions.get(&*demand.rule).map(String::as_str).unwrap_or_default();
-                now.insert(key, Demand { starts_at: starts, definition: definition.into(), ..demand });
+                let numbers = self.asks.clone().map_or(demand.numbers, Arc::new);
+                let annotations = self.annotations.clone().into();
+                let definition = definition.into();
+                now.insert(key, Demand { starts_at: starts, definition, numbers, annotations, ..demand });
             }
         }
         let ended =
