@@ -13,6 +13,9 @@ const MOST_RETRIES: u32 = 100;
 /// A number longer than a year is a slip.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
+/// The label `action` of a rule that asks for nothing on purpose: it is for those who read Prometheus.
+pub const NOTHING: &str = "none";
+
 /// The demand in each of a rule's alerts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ask {
@@ -27,7 +30,7 @@ pub struct Ask {
 }
 
 impl Ask {
-    /// Reads the demand from plain labels and annotations. `None` if there is no label `action`.
+    /// Reads the demand from plain labels and annotations. `None` if there is no label `action`, or it is [`NOTHING`].
     ///
     /// # Errors
     /// The names of what cannot work, each with the reason.
@@ -36,12 +39,12 @@ impl Ask {
         annotation: impl Fn(&str) -> Option<&'a str>,
         templates: &[&str],
     ) -> Result<Option<Self>, Vec<(&'static str, String)>> {
-        let Some(action) = action else { return Ok(None) };
+        let Some(action) = action.filter(|action| *action != NOTHING) else { return Ok(None) };
         let mut errors = Vec::new();
         let action = Action::parse(action);
         if action.is_none() {
             let known = Action::ALL.map(Action::as_str).join(", ");
-            errors.push(("action", format!("there is no such action; there are {known}")));
+            errors.push(("action", format!("there is no such action; there are {known}, and {NOTHING}")));
         }
         let template = |key: &'static str, errors: &mut Vec<_>| {
             let name = annotation(key)?;

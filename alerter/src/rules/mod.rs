@@ -23,7 +23,7 @@ pub mod tool;
 mod unit;
 mod yaml;
 
-pub use ask::Ask;
+pub use ask::{Ask, NOTHING};
 pub use book::{Book, Changes};
 pub use engine::{Engine, Evaluated, Sight};
 pub use error::{RuleError, RuleErrors};

@@ -7,7 +7,7 @@ use promql::{Expr, Type};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Alerting, Ask, Externals, Group, Kind, Rule, RuleError, Texts,
+    Alerting, Ask, Externals, Group, Kind, NOTHING, Rule, RuleError, Texts,
     template::Template,
     yaml::{self, Node, Value},
 };
@@ -335,7 +335,7 @@ impl Reader<'_> {
         if action.is_none() {
             let rule = self.rule.clone().unwrap_or_default();
             self.warnings.push(format!(
-                "{}:{line}: rule {rule:?} has no label `action`, so it asks for nothing",
+                "{}:{line}: rule {rule:?} has no label `action`, so it asks for nothing (`action: {NOTHING}` says that this is meant)",
                 self.file
             ));
         }

@@ -252,7 +252,13 @@ fn what_prometheus_accepts_without_demands_is_accepted() {
         assert!(RuleSet::parse("f.yml", empty, None).unwrap().groups.is_empty());
     }
     let set = RuleSet::parse("f.yml", text, Some(&TEMPLATES)).unwrap();
-    assert_eq!(set.warnings, ["f.yml:1: rule \"A\" has no label `action`, so it asks for nothing"]);
+    let warning = "f.yml:1: rule \"A\" has no label `action`, so it asks for nothing (`action: none` says that this is meant)";
+    assert_eq!(set.warnings, [warning]);
+    let meant = text.replace("severity: 1.0", "action: none");
+    let set = RuleSet::parse("f.yml", &meant, Some(&TEMPLATES)).unwrap();
+    assert!(set.warnings.is_empty(), "{:?}", set.warnings);
+    let (_, rule) = set.rules().next().unwrap();
+    assert!(matches!(&rule.kind, Kind::Alerting(alerting) if alerting.ask.is_none()));
 }
 
 #[test]

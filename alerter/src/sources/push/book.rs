@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::alert::Received;
 use crate::{
     demand::{Demand, StateRow, Subject},
-    rules::{Ask, Changes, fingerprint},
+    rules::{Ask, Changes, NOTHING, fingerprint},
     sources::Row,
 };
 
@@ -111,7 +111,7 @@ impl Pushed {
         for (n, received) in batch.into_iter().enumerate() {
             match received {
                 Err(reason) => errors.push(reason),
-                Ok(received) if !received.labels.contains_key("action") => {}
+                Ok(received) if received.labels.get("action").is_none_or(|action| action == NOTHING) => {}
                 Ok(received) => {
                     if let Err(reason) = self.one(received, now, &mut changes) {
                         errors.push(format!("alert {n}: {reason}"));

@@ -4,7 +4,7 @@
 //! - `POST /api/v2/webhook`: what Alertmanager sends (`webhook_configs`, version 4).
 //!
 //! Both ask for the source's token or password. An answer of 2xx means that what was sent is durable. Alerts
-//! without a label `action` ask for nothing and are passed over; one that cannot be used is named in the answer
+//! without a label `action`, or with `none`, ask for nothing and are passed over; one that cannot be used is named in the answer
 //! (400) and does not keep the others of its batch from being taken.
 //!
 //! Of several replicas the one that plans takes alerts; the others answer 503. Nothing is lost where senders are given
