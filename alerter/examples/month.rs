@@ -18,7 +18,7 @@ struct Arguments {
     /// How many seeds.
     #[arg(long, default_value_t = 3)]
     seeds: u64,
-    /// The first of them; twelve in a row go through all switches.
+    /// The first of them; sixteen in a row go through all switches.
     #[arg(long, default_value_t = 0)]
     first: u64,
     /// Users of the installation.

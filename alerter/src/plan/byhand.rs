@@ -68,7 +68,7 @@ impl Planner {
         NEVER.clone_into(&mut effect.reason);
         effect.changed = now;
         changes.effect(&effect, now);
-        self.free_cooldown(key, changes);
+        self.free_cooldown(&effect, changes);
         self.unhold_effect(key, now, changes);
         self.none_held(&effect, now, changes);
         self.uncount_ticket(&effect, changes);

@@ -221,7 +221,7 @@ impl Planner {
             effect.changed = now;
             changes.effect(&effect, now);
             self.effects.remove(&effect.key);
-            self.free_cooldown(&effect.key, changes);
+            self.free_cooldown(&effect, changes);
             self.uncount_ticket(&effect, changes);
             self.forget_effect(&effect, now, changes);
         }

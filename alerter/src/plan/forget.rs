@@ -102,7 +102,7 @@ impl Planner {
             effect.changed = now;
             changes.effect(&effect, now);
             self.effects.remove(&effect.key);
-            self.free_cooldown(&effect.key, changes);
+            self.drop_cooldown(&effect.key, changes);
             self.unhold_effect(&effect.key, now, changes);
             self.uncount_ticket(&effect, changes);
             // Others that it spoke of are spoken of anew.

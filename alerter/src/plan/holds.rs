@@ -206,7 +206,7 @@ impl Planner {
         why.clone_into(&mut effect.reason);
         effect.changed = now;
         changes.effect(&effect, now);
-        self.free_cooldown(key, changes);
+        self.free_cooldown(&effect, changes);
         for reference in &effect.incidents {
             self.change(reference, now, changes, |incident| {
                 for message in incident.messages.iter_mut().filter(|message| message.effect == effect.key) {

@@ -236,8 +236,18 @@ impl Planner {
         self.cooldowns.get(&(hash.clone(), family(template).to_owned()))
     }
 
-    /// Ends a cooldown that began with a message which then was not sent.
-    pub(super) fn free_cooldown(&mut self, effect: &str, changes: &mut Changes) {
+    /// Ends the cooldown that began with a message which then was not sent. One of unknown outcome may have been: its
+    /// person is left in peace as if it was.
+    pub(super) fn free_cooldown(&mut self, effect: &Effect, changes: &mut Changes) {
+        if effect.unknowns > 0 {
+            self.begin_cooldown(effect, changes);
+        } else {
+            self.drop_cooldown(&effect.key, changes);
+        }
+    }
+
+    /// Ends the cooldown that began with this message.
+    pub(super) fn drop_cooldown(&mut self, effect: &str, changes: &mut Changes) {
         if let Some(key) = self.cooled_by.remove(effect)
             && self.cooldowns.remove(&key).is_some()
         {
@@ -246,11 +256,30 @@ impl Planner {
     }
 
     /// A cooldown is measured from the time at which the message was taken, not from when it was planned.
-    pub(super) fn begin_cooldown(&mut self, effect: &str, waited: Duration, changes: &mut Changes) {
-        let Some(key) = self.cooled_by.get(effect) else { return };
-        let Some(cooldown) = self.cooldowns.get_mut(key) else { return };
-        cooldown.until = after(cooldown.until, waited);
-        changes.rows.push(cooldown_row(key, Some((cooldown.until, effect))));
+    pub(super) fn begin_cooldown(&mut self, effect: &Effect, changes: &mut Changes) {
+        let waited = since(effect.changed, effect.created);
+        if let Some(key) = self.cooled_by.get(&effect.key) {
+            let Some(cooldown) = self.cooldowns.get_mut(key) else { return };
+            cooldown.until = after(cooldown.until, waited);
+            return changes.rows.push(cooldown_row(key, Some((cooldown.until, &effect.key))));
+        }
+        // It was withdrawn while it was on its way, and was taken all the same.
+        let Payload::Message(message) = &effect.payload else { return };
+        let Some((Person::Hash(hash), _)) = self.people.get(&message.user) else { return };
+        let key = (hash.clone(), family(&message.template).to_owned());
+        self.start_cooldown(key, after(effect.changed, self.settings.limits.cooldown), &effect.key, changes);
+    }
+
+    fn start_cooldown(
+        &mut self,
+        key: (String, String),
+        until: Timestamp,
+        effect: &str,
+        changes: &mut Changes,
+    ) {
+        changes.rows.push(cooldown_row(&key, Some((until, effect))));
+        self.cooled_by.insert(effect.to_owned(), key.clone());
+        self.cooldowns.insert(key, Cooldown { until, effect: effect.to_owned() });
     }
 
     /// Merges what is due for one person into one message each, unless there is too much of it.
@@ -341,10 +370,7 @@ impl Planner {
         self.effects.insert(effect_key.clone(), effect);
         if let (Phase::Opening | Phase::GaveUp, Person::Hash(hash)) = (first.phase, &first.person) {
             let key = (hash.clone(), family(&first.template).to_owned());
-            let until = after(now, first.cooldown);
-            changes.rows.push(cooldown_row(&key, Some((until, &effect_key))));
-            self.cooled_by.insert(effect_key.clone(), key.clone());
-            self.cooldowns.insert(key, Cooldown { until, effect: effect_key.clone() });
+            self.start_cooldown(key, after(now, first.cooldown), &effect_key, changes);
         }
         for (place, one) in group.iter().enumerate() {
             self.openings.extend(

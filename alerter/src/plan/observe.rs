@@ -335,7 +335,7 @@ impl Planner {
         changes.effect(planned, now);
         let withdrawn = self.effects.remove(effect);
         if let Some(withdrawn) = withdrawn {
-            self.free_cooldown(effect, changes);
+            self.free_cooldown(&withdrawn, changes);
             self.unhold_effect(effect, now, changes);
             self.uncount_ticket(&withdrawn, changes);
         }

@@ -4,7 +4,7 @@ use daemon::Timestamp;
 
 use super::{
     Changes, Outcome,
-    planner::{Planner, after, since},
+    planner::{Planner, after},
 };
 use crate::{
     incidents::{Attempt, Message, MessageState, TicketState},
@@ -59,9 +59,9 @@ impl Planner {
         let Payload::Message(message) = &effect.payload else { return };
         let delivered = effect.state == EffectState::Delivered;
         if delivered {
-            self.begin_cooldown(&effect.key, since(now, effect.created), changes);
+            self.begin_cooldown(effect, changes);
         } else if effect.state != EffectState::DryRun {
-            self.free_cooldown(&effect.key, changes);
+            self.free_cooldown(effect, changes);
         }
         let quiet = after(now, self.settings.limits.evidence_age);
         for reference in &effect.incidents {

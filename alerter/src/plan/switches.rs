@@ -40,7 +40,7 @@ impl Planner {
                 effect.changed = now;
                 changes.effect(&effect, now);
                 self.effects.remove(&effect.key);
-                self.free_cooldown(&effect.key, changes);
+                self.free_cooldown(&effect, changes);
                 self.forget_effect(&effect, now, changes);
             }
             let open: Vec<String> = self

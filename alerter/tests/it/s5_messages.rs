@@ -398,3 +398,40 @@ fn what_an_alert_is_annotated_with_enters_no_message() {
         assert!(!all.contains("prize") && !all.contains("evil"), "{all}");
     }
 }
+
+/// "Cooldown (24 h per person and template …)": a message that may have been taken counts, whatever became of it.
+#[test]
+fn what_may_have_been_taken_begins_a_cooldown_as_well() {
+    // Its outcome was unknown when what it told of was over.
+    let mut world = World::new();
+    world.answer = Answer::Ends(EffectState::Unknown);
+    world.fails_of("a", "u-p", "invalid-credentials", world.now);
+    world.pass(minutes(20));
+    let unknown = world.effects.values().find(|effect| effect.phase == Phase::Opening).unwrap();
+    assert_eq!((unknown.state, unknown.unknowns), (EffectState::Unknown, 1));
+    world.recovers("a");
+    world.pass(minutes(5));
+    world.answer = Answer::Takes;
+    told_no_sooner_than_a_day_later(world);
+    // It was withdrawn while it was on its way, and the relay took it.
+    let mut world = World::new();
+    world.answer = Answer::Nothing;
+    world.fails_of("a", "u-p", "invalid-credentials", world.now);
+    world.pass(minutes(20));
+    let on_its_way = world.effects.values().find(|effect| effect.phase == Phase::Opening).unwrap().clone();
+    world.recovers("a");
+    world.pass(minutes(5));
+    assert_eq!(world.effects[&on_its_way.key].state, EffectState::Cancelled);
+    world.answers_late(on_its_way, EffectState::Delivered);
+    world.answer = Answer::Takes;
+    told_no_sooner_than_a_day_later(world);
+}
+
+/// The next one of the same person waits for the end of the cooldown.
+fn told_no_sooner_than_a_day_later(mut world: World) {
+    world.fails_of("b", "u-p", "invalid-credentials", world.now);
+    world.pass(hours(23));
+    assert!(world.told("b").is_empty(), "{:?}", world.told("b"));
+    world.pass(hours(2));
+    assert_eq!(world.told("b").len(), 1);
+}

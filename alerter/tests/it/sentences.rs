@@ -161,7 +161,11 @@ const SENTENCES: &[(u32, &str, &[&str])] = &[
     (
         5,
         "Cooldown (24 h",
-        &["the_cooldown_defers_and_never_drops", "what_is_over_at_the_end_of_the_cooldown_is_not_sent"],
+        &[
+            "the_cooldown_defers_and_never_drops",
+            "what_is_over_at_the_end_of_the_cooldown_is_not_sent",
+            "what_may_have_been_taken_begins_a_cooldown_as_well",
+        ],
     ),
     (
         5,
@@ -255,7 +259,14 @@ const SENTENCES: &[(u32, &str, &[&str])] = &[
         &["ten_minutes_after_the_newest_failure_and_twice", "a_newer_failure_puts_the_refresh_off"],
     ),
     (6, "A 202 spends an attempt", &["a_200_spends_no_attempt_and_is_recorded"]),
-    (6, "A 4xx refusal", &["a_refusal_ends_retrying"]),
+    (
+        6,
+        "A 4xx refusal",
+        &[
+            "a_refusal_ends_retrying",
+            "a_403_about_an_invalid_connection_is_a_refusal_and_no_fault_of_the_channel",
+        ],
+    ),
     (
         6,
         "Never while a job runs",

@@ -120,10 +120,15 @@ impl AtBasiq {
         started.entry(institution.to_owned()).or_default().push_back(self.clock.now());
     }
 
-    async fn ask(&self, user: &str, connection: &str, institution: &str) -> Result<Refreshed, DeliveryError> {
+    async fn ask(
+        &self,
+        user: &str,
+        connection: &str,
+        found: &Connection,
+    ) -> Result<Refreshed, DeliveryError> {
         match self.client.refresh(user, connection, Priority::Effect).await {
             Ok(basiq::Refreshed::Started(started)) => {
-                self.count(institution);
+                self.count(institution(found));
                 self.hints.started(user, connection, &started.id).await;
                 Ok(Refreshed::Started { job: started.id })
             }
@@ -135,6 +140,11 @@ impl AtBasiq {
                 self.note(connection, &error);
                 match error.kind {
                     ErrorKind::NotFound { .. } | ErrorKind::Refused { .. } | ErrorKind::InvalidId(_) => {
+                        Ok(Refreshed::Refused { why: error.to_string() })
+                    }
+                    // That an invalid connection cannot be refreshed may be said by 403, too (behaviour, section 9):
+                    // then it is not the key that lacks a right, and the refreshes of others go on.
+                    ErrorKind::Forbidden { .. } if found.status == ConnectionStatus::Invalid => {
                         Ok(Refreshed::Refused { why: error.to_string() })
                     }
                     _ => Err(delivery_error(&error)),
@@ -171,16 +181,20 @@ impl Refresher for AtBasiq {
         if let Some(answer) = forbids(&found, &jobs, self.clock.now()) {
             return Ok(answer);
         }
-        let institution = found.institution.as_deref().unwrap_or("unknown");
-        if self.full(institution) {
+        if self.full(institution(&found)) {
             let why = format!(
                 "{} refreshes at this institution in a day are the limit",
                 self.settings.per_institution_per_day
             );
             return Ok(Refreshed::Withheld { why });
         }
-        self.ask(user, connection, institution).await
+        self.ask(user, connection, &found).await
     }
+}
+
+/// The institution whose refreshes are counted.
+fn institution(connection: &Connection) -> &str {
+    connection.institution.as_deref().unwrap_or("unknown")
 }
 
 /// What of the connection and its jobs speaks against a refresh (behaviour, section 6).

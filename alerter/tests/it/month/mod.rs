@@ -9,7 +9,7 @@ use sim::{Setup, simulate};
 /// restarts, under each value of what nobody knows about Basiq: section 9 of behaviour, by the seed.
 #[test]
 fn a_simulated_month_keeps_its_promises() {
-    for seed in 0..12 {
+    for seed in 0..16 {
         let setup = Setup { seed, users: 120, days: 10, watch: None };
         let counts = simulate(&setup).unwrap_or_else(|story| panic!("{story}"));
         assert!(counts.openings > 10 && counts.closings > 5 && counts.tickets > 0, "too little: {counts:?}");

@@ -44,6 +44,7 @@ impl World {
             Verdict::Go(incidents) => {
                 spoke_of = incidents;
                 let live = self.settings.actions.mode(effect.action) == Mode::Live;
+                effect.unknowns += u32::from(self.answer == Answer::Ends(EffectState::Unknown));
                 effect.state = match &self.answer {
                     _ if !live => EffectState::DryRun,
                     Answer::Ends(state) => *state,
@@ -92,6 +93,15 @@ impl World {
             let name = connection.trim_start_matches("c-").to_owned();
             if heals { self.recovers(&name) } else { self.fails_again(&name) }
         }
+    }
+
+    /// What became of an effect is heard only now.
+    pub(crate) fn answers_late(&mut self, mut effect: Effect, state: EffectState) {
+        (effect.state, effect.changed) = (state, self.now);
+        let spoke_of = effect.incidents.clone();
+        let outcome = Outcome { effect, spoke_of, refreshed: None, failed_before: None };
+        let changes = self.planner.step(self.now, Input { outcomes: vec![outcome], ..Input::default() });
+        self.keep(&changes);
     }
 
     /// Delivers what is planned against the newest evidence, without the planner hearing of that first.

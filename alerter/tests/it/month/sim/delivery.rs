@@ -131,6 +131,9 @@ impl Sim {
             return Some(Refreshed::Withheld { why: "it does not fail".to_owned() });
         };
         if Class::of(failing.scenario) == Class::Service && failing.queued {
+            if self.switches.queue == Queue::Running {
+                return Some(Refreshed::Withheld { why: "a job of this connection is running".to_owned() });
+            }
             // The probe: the exporter hears of the queue by the hint.
             if self.switches.queue == Queue::ByProbe {
                 self.turns(place, "retry-queued");

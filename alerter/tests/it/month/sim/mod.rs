@@ -326,7 +326,8 @@ pub(crate) fn simulate(setup: &Setup) -> Result<Counts, String> {
     };
     let mut again = Sim::new(&Setup { watch: Some(violation.connection.clone()), ..setup.clone() });
     let same = again.run(setup.days);
-    let mut text = format!("seed {}, {} users: {violation}\n", setup.seed, setup.users);
+    let Setup { seed, users, .. } = setup;
+    let mut text = format!("seed {seed}, {users} users, {:?}: {violation}\n", Switches::of(*seed));
     for entry in &again.story {
         text.push_str(&format!("  {}  {}  {:<12} {}\n", entry.at, entry.incident, entry.what, entry.text));
     }

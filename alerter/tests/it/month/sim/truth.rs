@@ -14,15 +14,16 @@ use super::{STEP, Sim};
 
 pub(super) const BANKS: usize = 12;
 
-/// What nobody outside Basiq knows, as far as it shows in what the exporter says; the sandbox's switches of the same
-/// names in behaviour's section 9.
+/// What nobody outside Basiq knows, as far as the alerter's decisions can tell it: the sandbox's switches of the same
+/// names. Its others are about spellings, bodies and events, which client and exporter have dealt with before the alerter
+/// sees anything; their tests go through them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Switches {
     /// `QueuedSteps`, `QueuedUpdated`, `ExistingSteps`: when a queued job is seen to be one.
     pub(super) queue: Queue,
-    /// `RefreshInvalid`: whether an invalid connection can be refreshed.
+    /// `RefreshInvalid`: whether an invalid connection can be refreshed; 400 and 403 are one refusal here.
     pub(super) invalid: bool,
-    /// `Readable`: whether a job's end after 7 days is seen.
+    /// `Readable`: whether a job's end after 7 days is seen; a day longer is as good as for good.
     pub(super) readable: bool,
 }
 
@@ -32,6 +33,9 @@ pub(super) enum Queue {
     AtOnce,
     /// Only a refresh that is answered with the queued job's id says so.
     ByProbe,
+    /// Between two tries its steps are pending and `updated` stands still: it looks like a job that runs, for which
+    /// every refresh is withheld.
+    Running,
     /// There is no queue.
     None,
 }
@@ -39,8 +43,8 @@ pub(super) enum Queue {
 impl Switches {
     /// Seeds go through all combinations.
     pub(super) fn of(seed: u64) -> Self {
-        let queue = [Queue::AtOnce, Queue::ByProbe, Queue::None][(seed % 3) as usize];
-        Self { queue, invalid: (seed / 3).is_multiple_of(2), readable: (seed / 6).is_multiple_of(2) }
+        let queue = [Queue::AtOnce, Queue::ByProbe, Queue::None, Queue::Running][(seed % 4) as usize];
+        Self { queue, invalid: (seed / 4).is_multiple_of(2), readable: (seed / 8).is_multiple_of(2) }
     }
 }
 
