@@ -1,8 +1,8 @@
 //! Settings: the file that `--config.file` names.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use daemon::config::Duration;
+use daemon::config::{ConfigErrors, Duration, relative_to};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -75,8 +75,7 @@ impl Default for Quota {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Store {
-    /// SQLite file; made if it does not exist. It holds ids and counts, no names, addresses or balances. Relative
-    /// to the working folder.
+    /// SQLite file; made if it does not exist. It holds ids and counts, no names, addresses or balances.
     pub path: PathBuf,
 }
 
@@ -140,6 +139,20 @@ impl Default for Metrics {
 }
 
 impl Config {
+    /// Reads a file. Relative paths in it, and that of a store it does not name, are relative to its folder.
+    ///
+    /// # Errors
+    /// It cannot be read, or is not a configuration; with the place.
+    pub fn load(file: &Path) -> Result<Self, ConfigErrors> {
+        let mut config: Self = daemon::config::load(file)?;
+        let place = |path: &mut PathBuf| *path = relative_to(Some(file), path);
+        let Basiq { api_key_file, next_api_key_file, .. } = &mut config.basiq;
+        [api_key_file, next_api_key_file].into_iter().flatten().for_each(place);
+        place(&mut config.store.path);
+        config.discovery.place(&place);
+        Ok(config)
+    }
+
     /// What is wrong with values that can be read, one line each.
     ///
     /// # Errors
@@ -175,5 +188,35 @@ impl Config {
         }
         wrong.extend(self.discovery.check());
         if wrong.is_empty() { Ok(()) } else { Err(daemon::Fatal::Settings(wrong.join("; "))) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_relative_to_the_file_that_names_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("exporter.yml");
+        let text = "basiq: {api_key_file: key}\n\
+            discovery:\n  file: [{paths: ['users/*.yml', /etc/users.yml]}]\n\
+            \x20 http: [{url: 'https://users.example', basic_auth: {username: a, password_file: word}, tls_config: {ca_file: ca}}]\n\
+            \x20 webhooks: [{url: 'https://hooks.example', secret_file: secret, next_secret_file: /run/next}]\n";
+        std::fs::write(&file, text).unwrap();
+        let config = Config::load(&file).unwrap();
+        let here = |name: &str| folder.path().join(name);
+        assert_eq!(config.basiq.api_key_file, Some(here("key")));
+        assert_eq!(config.basiq.next_api_key_file, None);
+        assert_eq!(config.store.path, here("basiq-exporter.db"));
+        let discovery::Config { file, http, webhooks, .. } = config.discovery;
+        assert_eq!(
+            file[0].paths.iter().map(PathBuf::from).collect::<Vec<_>>(),
+            [here("users/*.yml"), "/etc/users.yml".into()]
+        );
+        assert_eq!(http[0].basic_auth.as_ref().unwrap().password_file, here("word"));
+        assert_eq!(http[0].tls_config.ca_file, Some(here("ca")));
+        assert_eq!(webhooks[0].secret_file, here("secret"));
+        assert_eq!(webhooks[0].next_secret_file, Some("/run/next".into()));
     }
 }

@@ -53,7 +53,7 @@ fn main() -> ExitCode {
 async fn run(cli: Cli, context: Context) -> Result<(), Fatal> {
     let Cli { flags, public_address, command } = cli;
     let config: Config = match &flags.config_file {
-        Some(path) => daemon::config::load(path)?,
+        Some(path) => Config::load(path)?,
         None => Config::default(),
     };
     let api_key = std::env::var(API_KEY).ok().filter(|key| !key.is_empty()).map(Secret::new);

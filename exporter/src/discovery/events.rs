@@ -22,6 +22,8 @@ impl Default for Config {
     }
 }
 
+impl super::Settings for Config {}
+
 /// The source.
 #[derive(Debug)]
 pub(super) struct Events(Config);

@@ -22,9 +22,18 @@ use crate::ledger::IdSet;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Paths, with `*` and `?` in their last part; JSON or YAML by their content. Relative to the working folder.
-    /// Reread when they change.
+    /// Paths, with `*` and `?` in their last part; JSON or YAML by their content. Reread when they change.
     pub paths: Vec<String>,
+}
+
+impl super::Settings for Config {
+    fn place(&mut self, place: &dyn Fn(&mut PathBuf)) {
+        for pattern in &mut self.paths {
+            let mut path = PathBuf::from(&*pattern);
+            place(&mut path);
+            *pattern = path.to_string_lossy().into_owned();
+        }
+    }
 }
 
 /// How often files are looked at, in real time.

@@ -70,6 +70,16 @@ pub struct Tls {
     pub key_file: Option<PathBuf>,
 }
 
+impl super::Settings for Config {
+    fn place(&mut self, place: &dyn Fn(&mut PathBuf)) {
+        let Self { authorization, basic_auth, tls_config: Tls { ca_file, cert_file, key_file }, .. } = self;
+        let credentials = authorization.as_mut().map(|it| &mut it.credentials_file);
+        let password = basic_auth.as_mut().map(|it| &mut it.password_file);
+        let tls = [ca_file, cert_file, key_file].into_iter().flatten();
+        credentials.into_iter().chain(password).chain(tls).for_each(place);
+    }
+}
+
 fn interval() -> Duration {
     Duration(StdDuration::from_secs(60))
 }

@@ -9,7 +9,7 @@ mod news;
 mod report;
 mod webhooks;
 
-use std::collections::HashSet;
+use std::{collections::HashSet, path::PathBuf};
 
 use async_trait::async_trait;
 use axum::Router;
@@ -36,6 +36,11 @@ macro_rules! sources {
                 $(all.extend(self.$key.iter().map(|config| Box::new(<$source>::new(config)) as Box<dyn Source>));)+
                 all
             }
+
+            /// Has `place` say where each file that a source names lies.
+            pub(crate) fn place(&mut self, place: &dyn Fn(&mut PathBuf)) {
+                $(self.$key.iter_mut().for_each(|config| config.place(place));)+
+            }
         }
     };
 }
@@ -49,6 +54,14 @@ sources! {
     events: events::Config => events::Events,
     /// Basiq's webhooks, on the public listener.
     webhooks: webhooks::Config => webhooks::Webhooks,
+}
+
+/// The settings of a source.
+trait Settings {
+    /// Has `place` say where each file that is named here lies: paths are relative to the configuration file.
+    fn place(&mut self, place: &dyn Fn(&mut PathBuf)) {
+        let _ = place;
+    }
 }
 
 /// A way to find users.

@@ -54,6 +54,12 @@ pub struct Config {
     pub interval: Duration,
 }
 
+impl super::Settings for Config {
+    fn place(&mut self, place: &dyn Fn(&mut PathBuf)) {
+        std::iter::once(&mut self.secret_file).chain(&mut self.next_secret_file).for_each(place);
+    }
+}
+
 fn interval() -> Duration {
     Duration(StdDuration::from_secs(5 * 60))
 }
