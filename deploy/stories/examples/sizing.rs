@@ -42,7 +42,7 @@ fn main() -> ExitCode {
 #[expect(clippy::print_stdout, reason = "the figures are what this program prints")]
 async fn table() -> Result<()> {
     let given: Vec<String> = std::env::args().skip(1).collect();
-    ensure!(given.len() % 2 == 0, "give pairs: USERS PASS, as 1000 1h");
+    ensure!(given.len().is_multiple_of(2), "give pairs: USERS PASS, as 1000 1h");
     let mut rows: Vec<(&str, &str)> = given.chunks(2).map(|pair| (&*pair[0], &*pair[1])).collect();
     if rows.is_empty() {
         rows = USUAL.to_vec();
