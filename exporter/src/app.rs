@@ -24,6 +24,7 @@ const WAITING: usize = 1024;
 const PUBLIC: Limits = Limits {
     connections: 64,
     headers: Duration::from_secs(5),
+    idle: Duration::from_secs(75),
     header_bytes: 16 * 1024,
     request: Duration::from_secs(30),
     body_bytes: 64 * 1024,

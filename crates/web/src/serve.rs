@@ -25,7 +25,11 @@ use tower::ServiceExt;
 use tower_http::{catch_panic::CatchPanicLayer, limit::RequestBodyLimitLayer, timeout::TimeoutLayer};
 use tracing::{Instrument, Span, field::Empty};
 
-use crate::{WebConfig, config::Loaded};
+use crate::{
+    WebConfig,
+    config::Loaded,
+    stall::{StallGuard, Turn},
+};
 
 /// Bounds of what clients may ask of a listener. Times are real time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +39,10 @@ pub struct Limits {
     /// From the first byte of a connection, or of a request on it, to the end of its headers; also for
     /// the handshake of TLS.
     pub headers: Duration,
+    /// From the end of an answer to the next request on the same connection. Longer than the usual intervals of scrapes, and
+    /// than the minute for which proxies and clients keep a connection: whoever asks again just when it is closed
+    /// loses the request.
+    pub idle: Duration,
     /// Bytes of the request's line and headers.
     pub header_bytes: usize,
     /// From the end of the headers to the beginning of the answer; also how long an answer may take
@@ -51,6 +59,7 @@ impl Default for Limits {
         Self {
             connections: 256,
             headers: Duration::from_secs(10),
+            idle: Duration::from_secs(75),
             header_bytes: 32 * 1024,
             request: Duration::from_secs(60),
             body_bytes: 4 * 1024 * 1024,
@@ -165,17 +174,22 @@ async fn requests<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let turn = Turn::default();
+    let stream = Box::pin(StallGuard::new(stream, limits.request, limits.headers, turn.clone()));
     let service = service_fn(move |request: http::Request<Incoming>| {
-        let (router, config) = (router.clone(), config.clone());
+        let (router, config, turn) = (router.clone(), config.clone(), turn.clone());
+        turn.pass();
         async move {
-            Ok::<_, std::convert::Infallible>(answer(request.map(Body::new), peer, router, config).await)
+            let answer = answer(request.map(Body::new), peer, router, config).await;
+            turn.pass();
+            Ok::<_, std::convert::Infallible>(answer)
         }
     });
-    let stream = Box::pin(crate::stall::StallGuard::new(stream, limits.request));
     let mut connection = std::pin::pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(limits.headers)
+            // Of hyper's, it runs between requests, too; the stream watches the headers.
+            .header_read_timeout(limits.idle.max(limits.headers))
             .max_buf_size(limits.header_bytes)
             .serve_connection(TokioIo::new(stream), service)
     );

@@ -23,6 +23,26 @@ async fn slow_headers_are_cut_off() {
 }
 
 #[tokio::test]
+async fn a_connection_is_kept_between_requests_for_longer_than_headers_may_take() {
+    let limits = Limits { headers: SHORT, idle: SHORT * 6, ..Limits::default() };
+    let server = start(WebConfig::open(), limits).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let mut part = [0; 1024];
+    for _ in 0..3 {
+        stream.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
+        let read = stream.read(&mut part).await.unwrap();
+        assert!(String::from_utf8_lossy(&part[..read]).contains("200"));
+        tokio::time::sleep(SHORT * 2).await;
+    }
+    // Not for good.
+    let ended = tokio::time::timeout(SHORT * 40, stream.read(&mut part)).await;
+    assert!(matches!(ended, Ok(Ok(0) | Err(_))), "{ended:?}");
+    let mut silent = TcpStream::connect(server.address).await.unwrap();
+    let ended = tokio::time::timeout(SHORT * 40, silent.read(&mut part)).await;
+    assert!(matches!(ended, Ok(Ok(_) | Err(_))), "{ended:?}");
+}
+
+#[tokio::test]
 async fn what_is_too_large_is_refused() {
     let limits = Limits { header_bytes: 8192, body_bytes: 1000, ..Limits::default() };
     let server = start(WebConfig::open(), limits).await;
