@@ -102,7 +102,10 @@ pub struct Poll {
     pub failing: Duration,
     /// A job in Basiq's retry queue, of which Basiq tries each every two hours.
     pub queued: Duration,
-    /// Users of a bank whose state changed, or where two users newly failed, within this.
+    /// Users of a bank whose state changed, or where two users newly failed, within this (or half a pass, if that is
+    /// shorter), as far as the quota allows: while turns of others are late by a twentieth of a pass, every second of
+    /// these looks is theirs, and nobody is looked at sooner while under three tenths of the day's quota are left. 0
+    /// for no sooner than others.
     pub suspect: Duration,
     /// How often a connection is expected to succeed; two missed periods make it stale. Without it none is.
     pub expected_refresh: Option<Duration>,

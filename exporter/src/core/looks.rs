@@ -9,8 +9,8 @@ use tracing::Instrument;
 
 use super::{Core, Looking, Message};
 use crate::{
-    ledger::{Id, Method, Ms, Name, span},
-    poll::{self, Look, Need, Plan},
+    ledger::{Id, Ms, span},
+    poll::{self, Banks, Look, Need, Plan},
 };
 
 /// Slow looks under way for each quick one that may be.
@@ -82,7 +82,7 @@ impl Core {
                 self.metrics.own.succeeded("users", now);
                 match self.ledger.user(place) {
                     Some(_) if self.ledger.wants_connections(user) => (Need::Hint, now),
-                    Some(user) => poll::need(user, &self.pace, now),
+                    Some(user) => poll::need(user, &self.pace, self.banks_of(user, plan.need, now), now),
                     None => return,
                 }
             }
@@ -124,37 +124,6 @@ impl Core {
         *times >= MISSING.0 && now >= *since + MISSING.1
     }
 
-    /// Moves users forward of banks at which two newly failed.
-    pub(super) fn move_alarmed(&mut self, now: Ms) {
-        for bank in self.ledger.take_alarms() {
-            self.move_forward(bank, now);
-        }
-    }
-
-    /// Looks at the other users of a bank in trouble sooner, spread over the time that is set for it.
-    fn move_forward(&mut self, bank: (Name, Method), now: Ms) {
-        let window = self.pace.suspect;
-        if window == 0 || self.moved.get(&bank).is_some_and(|at| now < at + window) {
-            return;
-        }
-        self.moved.insert(bank, now);
-        let suspects: Vec<(u32, Ms)> = self
-            .ledger
-            .users()
-            .filter(|(_, user)| user.connections.iter().any(|c| (c.institution, c.method) == bank))
-            .map(|(place, user)| (place, now + (user.id.spread() % window.unsigned_abs()).cast_signed()))
-            .collect();
-        tracing::info!(
-            institution = &*self.ledger.institutions.get(bank.0),
-            method = bank.1.as_str(),
-            users = suspects.len(),
-            "a bank is in trouble; its users are looked at sooner"
-        );
-        for (place, due) in suspects {
-            self.schedule.hasten(place, Need::Suspect, due);
-        }
-    }
-
     pub(super) fn connectors(&mut self, asked: Ms, result: Result<Vec<Connector>, Error>, now: Ms) {
         match result {
             Ok(listed) => {
@@ -163,7 +132,7 @@ impl Core {
                 self.metrics.own.succeeded("connectors", now);
                 self.paused = None;
                 for bank in changed {
-                    self.move_forward(bank, now);
+                    self.trouble_at(bank, now);
                 }
             }
             Err(error) => {
@@ -213,6 +182,11 @@ impl Core {
                 self.schedule.remove(place);
                 continue;
             };
+            if need == Need::Suspect && !self.is_suspect(user) {
+                let (need, due) = poll::need(user, &self.pace, Banks::Calmed, now);
+                self.schedule.done(place, need, due);
+                continue;
+            }
             let plan = poll::plan(user, need, &self.pace, now);
             self.looking.insert(place, Looking { since: Instant::now(), due });
             let (client, clock, done) =

@@ -6,6 +6,7 @@ mod finds;
 mod leaving;
 mod looks;
 mod show;
+mod trouble;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -22,7 +23,7 @@ use crate::{
     discovery::Found,
     ledger::{Id, Ledger, Method, Ms, Name},
     metrics::{Connectors, Metrics},
-    poll::{self, Look, Pace, Plan, Schedule},
+    poll::{self, Banks, Look, Pace, Plan, Schedule},
     store::{Batch, Notes, Store},
 };
 use leaving::Leaving;
@@ -33,6 +34,9 @@ pub(crate) use looks::{SLOW, poll_connectors};
 const ROUND: Duration = Duration::from_millis(100);
 /// Between two rounds while nothing is seen and nothing is due. Real time, on a clock that does not run faster.
 const IDLE: Duration = Duration::from_secs(1);
+/// Tenths of the day's quota that suspects leave alone: quiet users may have all but two, so that banks which are in trouble
+/// for days use up nobody's turn.
+const KEPT_TENTHS: u64 = 3;
 
 /// What reaches the core.
 #[derive(Debug)]
@@ -84,8 +88,10 @@ pub(crate) struct Core {
     cold: Option<HashSet<u32>>,
     up_until: Ms,
     connectors_every: Ms,
-    /// When each bank's users were last moved forward.
-    moved: HashMap<(Name, Method), Ms>,
+    /// When each bank was last found to be in trouble.
+    troubled: HashMap<(Name, Method), Ms>,
+    /// Requests of a day that are kept from suspects.
+    kept: u64,
     /// Who waits until what they said is stored.
     unstored: Vec<oneshot::Sender<()>>,
     notes: Notes,
@@ -106,6 +112,7 @@ impl Core {
         context: Context,
     ) -> Self {
         let now = context.clock.now().as_millisecond();
+        let pace = Pace::from(&config.poll);
         let mut core = Self {
             ledger,
             store,
@@ -113,8 +120,8 @@ impl Core {
             connectors: Connectors::default(),
             client,
             context,
-            pace: Pace::from(&config.poll),
-            schedule: Schedule::default(),
+            pace,
+            schedule: Schedule::new(pace.late()),
             looking: HashMap::new(),
             concurrency: config.basiq.quota.concurrency,
             looks: mpsc::channel(1024),
@@ -127,7 +134,8 @@ impl Core {
             cold: None,
             up_until: 0,
             connectors_every: Ms::try_from(config.poll.connectors.0.as_millis()).unwrap_or(Ms::MAX / 8),
-            moved: HashMap::new(),
+            troubled: HashMap::new(),
+            kept: config.basiq.quota.per_day / 10 * KEPT_TENTHS,
             unstored: Vec::new(),
             notes,
             notes_changed: false,
@@ -135,7 +143,7 @@ impl Core {
             batch: Batch::default(),
         };
         for (place, user) in core.ledger.users() {
-            let (need, due) = poll::need(user, &core.pace, now);
+            let (need, due) = poll::need(user, &core.pace, Banks::Well, now);
             core.schedule.set(place, need, due);
         }
         if core.have_all_spoken() {

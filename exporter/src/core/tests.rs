@@ -198,8 +198,39 @@ impl Core {
     fn settle_for_test(&mut self, now: Ms) {
         self.ledger.take_added();
         for (place, user) in self.ledger.users() {
-            let (need, due) = poll::need(user, &self.pace, now);
+            let (need, due) = poll::need(user, &self.pace, poll::Banks::Well, now);
             self.schedule.set(place, need, due + 1);
         }
     }
+}
+
+#[tokio::test]
+async fn trouble_at_a_bank_is_reason_for_one_look_at_each_of_its_users_while_the_day_allows() {
+    const WINDOW: Ms = 30 * 60_000;
+    let dir = tempfile::tempdir().unwrap();
+    let mut core = core(&dir.path().join("ledger.db")).await;
+    let healthy = ConnectionSeen { status: Status::Active, ..invalid("c1") };
+    core.ledger.discover(2, &id("u1"), NOON);
+    core.ledger.observe_connections(&id("u1"), &[healthy], NOON, NOON);
+    core.ledger.observe_jobs(&id("u1"), &[], true, NOON, NOON);
+    core.settle_for_test(NOON);
+    let bank = (core.ledger.institutions.intern("AU00000"), Method::Web);
+    let place = core.ledger.place(&id("u1")).unwrap();
+    let suspect = |core: &Core| core.is_suspect(core.ledger.user(place).unwrap());
+    assert!(!suspect(&core));
+    core.trouble_at(bank, NOON + 1);
+    assert!(suspect(&core));
+    assert_eq!(core.schedule.next(NOON + WINDOW - 1), None, "it was looked at just now");
+    let at = NOON + WINDOW;
+    assert_eq!(core.schedule.next(at), Some((place, Need::Suspect, at)));
+    let plan = poll::plan(core.ledger.user(place).unwrap(), Need::Suspect, &core.pace, at);
+    core.looked(place, &plan, Look { jobs: Some((at, Vec::new())), ..Look::default() }, at);
+    // It comes up again while the bank may still be in trouble, for nothing if there was no other alarm.
+    assert_eq!(core.schedule.next_due(), Some(at + WINDOW));
+    assert!(!suspect(&core));
+    core.trouble_at(bank, at + 2);
+    assert!(suspect(&core));
+    assert_eq!(core.schedule.next_due(), Some(at + WINDOW), "what was soon is not hastened");
+    core.client.resume(&[(NOON / 3_600_000, 199_000)]);
+    assert!(!suspect(&core), "the rest of the day is for turns");
 }

@@ -40,7 +40,7 @@ pub struct Connectors {
 
 impl Connectors {
     /// Takes over a list that was asked for at `asked`, and tells the ledger of outages. Returns the banks whose
-    /// status got worse.
+    /// status changed.
     pub fn observe(
         &mut self,
         listed: &[basiq::Connector],

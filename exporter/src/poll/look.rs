@@ -108,8 +108,9 @@ fn is_of_another(job: &basiq::Job, user: &str) -> bool {
 fn priority(need: Need) -> Priority {
     match need {
         Need::Hint | Need::Running => Priority::Running,
-        Need::New | Need::Failing | Need::Suspect => Priority::Routine,
-        Need::Quiet => Priority::Background,
+        Need::New | Need::Failing => Priority::Routine,
+        // Alike, so that their shares are what the schedule says.
+        Need::Suspect | Need::Quiet => Priority::Background,
     }
 }
 

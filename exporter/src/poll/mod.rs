@@ -8,5 +8,5 @@ mod need;
 mod schedule;
 
 pub use look::{ByJob, Look, Plan, connections_seen, job_seen, look};
-pub use need::{Pace, need, plan};
+pub use need::{Banks, Pace, need, plan};
 pub use schedule::{Need, Schedule};
