@@ -37,8 +37,10 @@ pub(crate) struct Told {
     pub(crate) kind: Kind,
     /// When its job ended.
     pub(crate) at: Timestamp,
-    /// Two users had failed at that bank before.
-    pub(crate) bank_in_trouble: bool,
+    /// How many users had failed at that bank before.
+    pub(crate) before: u32,
+    /// How many fail there in all.
+    pub(crate) in_all: u32,
 }
 
 /// Who is going to fail.
@@ -48,8 +50,7 @@ pub(crate) struct Wave {
 }
 
 impl Wave {
-    /// The `nth` wave meets users that no other does.
-    pub(crate) fn new(basiq: &Handle, args: &Args, nth: u64) -> Self {
+    pub(crate) fn new(basiq: &Handle, args: &Args) -> Self {
         let count = (args.users as f64 * args.share) as usize;
         // Open banking announces otherwise; the wave is one of passwords and of banks. About half the users are met.
         let every = (args.users / count.max(1) / 3).max(3);
@@ -58,7 +59,7 @@ impl Wave {
                 .truth_of(id)
                 .is_some_and(|user| user.connections.first().is_some_and(|c| c.method == Method::Web))
         };
-        let numbers = (0..count * 3).map(|n| n * every + usize::try_from(nth).unwrap_or(0));
+        let numbers = (0..count * 3).map(|n| n * every);
         let ids = numbers.filter_map(|number| basiq.user_id_at(number)).filter(fits).take(count);
         let users: Vec<_> = ids.enumerate().map(|(n, id)| (id, KINDS[n % KINDS.len()])).collect();
         let ids = users.iter().map(|(id, _)| id.clone()).collect();
@@ -117,12 +118,13 @@ impl Wave {
         }
         all.sort();
         let mut at_bank: BTreeMap<(String, u8), u32> = BTreeMap::new();
-        let told = all.into_iter().map(|(at, user, kind, bank)| {
-            let before = at_bank.entry(bank).or_default();
-            let bank_in_trouble = *before >= 2;
-            *before += 1;
-            Told { user, kind, at, bank_in_trouble }
-        });
+        let count = |(at, user, kind, bank): (Timestamp, String, Kind, (String, u8))| {
+            let known = at_bank.entry(bank.clone()).or_default();
+            *known += 1;
+            (Told { user, kind, at, before: *known - 1, in_all: 0 }, bank)
+        };
+        let told: Vec<_> = all.into_iter().map(count).collect();
+        let told = told.into_iter().map(|(told, bank)| Told { in_all: at_bank[&bank], ..told });
         told.collect()
     }
 }
