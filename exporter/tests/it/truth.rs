@@ -1,6 +1,6 @@
 //! What the pages say against what really happened, under each value of the sandbox's switches.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use basiq_sandbox::{
     faults::{Fault, FaultKind},
@@ -76,6 +76,76 @@ fn finished(truth: &Truth, born: Timestamp, queue_is_visible: bool) -> BTreeMap<
     counts
 }
 
+/// Counts of the same jobs' steps by institution, step and, of failures, code: each outcome of a step once, however often
+/// Basiq tried it.
+fn steps(truth: &Truth, born: Timestamp, queue_is_visible: bool) -> BTreeMap<Step, f64> {
+    let mut counts = BTreeMap::new();
+    for connection in truth.users.iter().flat_map(|user| &user.connections) {
+        for job in
+            connection.jobs.iter().filter(|job| !matches!(job.kind, JobKind::Report | JobKind::Statement))
+        {
+            let was_queued = job.next_try.is_some() || job.left.is_some();
+            let observable = |failed: bool| !failed || queue_is_visible || !was_queued;
+            let ended = job.tries.iter().filter(|run| run.ended <= truth.now && run.ended > born);
+            let mut outcomes = BTreeSet::new();
+            for run in ended.filter(|run| observable(run.failed.is_some())) {
+                for (nth, step) in run.steps.iter().enumerate() {
+                    let failed = run.failed.as_ref().filter(|_| nth + 1 == run.steps.len());
+                    outcomes.insert((nth, step, failed.map(|(_, code)| code)));
+                }
+            }
+            for (_, step, code) in outcomes {
+                let key = |code| (connection.institution.clone(), step.clone(), code);
+                *counts.entry(key(None)).or_default() += 1.0;
+                if let Some(code) = code {
+                    *counts.entry(key(Some(code.clone()))).or_default() += 1.0;
+                }
+            }
+        }
+    }
+    counts
+}
+
+/// Institution, step and, of failures, code.
+type Step = (String, String, Option<String>);
+
+fn shown_steps(samples: &Samples) -> BTreeMap<Step, f64> {
+    let mut counts = BTreeMap::new();
+    for ((name, labels), value) in samples {
+        let code = match name.as_str() {
+            "basiq_job_steps_total" => None,
+            "basiq_job_steps_failed_total" => Some(labels["code"].clone()),
+            _ => continue,
+        };
+        if *value > 0.0 && (labels["method"] == "web" || labels["method"] == "openbanking") {
+            *counts.entry((labels["institution"].clone(), labels["step"].clone(), code)).or_default() +=
+                value;
+        }
+    }
+    counts
+}
+
+/// Connections by institution and status.
+fn statuses(truth: &Truth) -> BTreeMap<(String, String), f64> {
+    let mut counts = BTreeMap::new();
+    let all = truth.users.iter().filter(|user| user.deleted.is_none()).flat_map(|user| &user.connections);
+    for connection in all.filter(|connection| connection.deleted.is_none()) {
+        let status = serde_json::to_value(connection.status).unwrap().as_str().unwrap().to_owned();
+        *counts.entry((connection.institution.clone(), status)).or_default() += 1.0;
+    }
+    counts
+}
+
+fn shown_statuses(samples: &Samples) -> BTreeMap<(String, String), f64> {
+    let mut counts = BTreeMap::new();
+    for ((name, labels), value) in samples {
+        if name == "basiq_connections" && *value > 0.0 {
+            *counts.entry((labels["institution"].clone(), labels["status"].clone())).or_default() += value;
+        }
+    }
+    counts
+}
+
 fn shown(samples: &Samples) -> BTreeMap<(String, &'static str), f64> {
     let mut counts = BTreeMap::new();
     for ((name, labels), value) in samples {
@@ -126,13 +196,17 @@ async fn plays(switches: Switches, faults: Vec<Fault>) {
     world.pass(&exporter, 130).await;
     // Looks that failed are tried again within minutes.
     let mut samples = exporter.samples().await;
-    let mut expected = BTreeMap::new();
+    let (mut expected, mut expected_steps, mut expected_statuses) = Default::default();
     for _ in 0..12 {
-        expected = finished(&world.sandbox.truth(), born, switches.queued_steps == QueuedSteps::Failed);
+        let (truth, visible) = (world.sandbox.truth(), switches.queued_steps == QueuedSteps::Failed);
+        expected = finished(&truth, born, visible);
+        expected_steps = steps(&truth, born, visible);
+        expected_statuses = statuses(&truth);
         let failing = sum(&samples, "basiq_connections_failing", &[]);
         // The pause after the last fault may outlast the stories.
         let up = one(&samples, "basiq_up") == Some(1.0);
-        if shown(&samples) == expected && failing == 1.0 && up {
+        let quiet = shown(&samples) == expected && shown_steps(&samples) == expected_steps;
+        if quiet && shown_statuses(&samples) == expected_statuses && failing == 1.0 && up {
             break;
         }
         world.pass(&exporter, 10).await;
@@ -148,6 +222,8 @@ async fn plays(switches: Switches, faults: Vec<Fault>) {
     }
     assert!(expected.values().sum::<f64>() >= 9.0, "the story is told: {expected:?}");
     assert_eq!(shown(&samples), expected, "{switches:?}");
+    assert_eq!(shown_steps(&samples), expected_steps, "{switches:?}");
+    assert_eq!(shown_statuses(&samples), expected_statuses, "{switches:?}");
     let of = |user: &str| world.sandbox.connection_ids(user)[0].clone();
     let scenario =
         |user: &str, family: &str| label(&samples, family, &[("connection_id", &of(user))], "scenario");
