@@ -24,8 +24,12 @@ async fn soak() -> Result<()> {
     let prometheus = prometheus.context("name a Prometheus binary")?;
     let report = stories::soak::soak(&prometheus, Duration::from_secs(seconds)).await?;
     println!(
-        "Prometheus {}: {} scrapes in {seconds} s, none failed, no sample twice; {} different pages, {} lines at the end",
-        report.version, report.scrapes, report.changes, report.lines
+        "Prometheus {}: {} scrapes in {seconds} s, none failed, the slowest took {:.3} s, no sample twice; {} different pages, {} lines at the end",
+        report.version,
+        report.scrapes,
+        report.slowest.as_secs_f64(),
+        report.changes,
+        report.lines
     );
     Ok(())
 }
