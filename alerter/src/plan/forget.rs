@@ -8,10 +8,10 @@ use sha2::Sha256;
 
 use super::{
     Changes, Forgotten, Person, Row,
+    closed::closed_row,
     messages::cooldown_row,
     observe::demand_id,
     planner::{Next, Planner, after},
-    tickets::closed_row,
 };
 use crate::{
     incidents::{Incident, Status},

@@ -3,6 +3,7 @@
 mod byhand;
 mod causes;
 mod changes;
+mod closed;
 mod forget;
 mod holds;
 mod limits;

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use daemon::Timestamp;
 
 use super::{
-    Changes, Row,
+    Changes,
     planner::{Next, Planner, after, digest},
 };
 use crate::{
@@ -337,116 +337,6 @@ impl Planner {
         self.effects.insert(key, effect);
     }
 
-    /// A person closed a ticket. Hearing of it again changes nothing, but that it is final now.
-    pub(super) fn ticket_closed(
-        &mut self,
-        reference: &str,
-        wont_fix: bool,
-        now: Timestamp,
-        changes: &mut Changes,
-    ) {
-        let link = self.incidents.get(reference).and_then(|incident| incident.ticket.clone());
-        let known = |link: &TicketLink| link.state == TicketState::WontFix || (link.closed && !wont_fix);
-        let Some(link) = link.filter(|link| !known(link)) else { return };
-        let what =
-            if wont_fix { "closed as won't fix: final for the incident" } else { "closed by a person" };
-        changes.tell(reference, now, "ticket-closed", format!("the ticket was {what}"));
-        let lead = if link.storm { self.storm_closed(&link.key, wont_fix, changes) } else { None };
-        let lead = lead.unwrap_or_else(|| reference.to_owned());
-        for member in self.sharers(&link, reference) {
-            self.change(&member, now, changes, |incident| {
-                if let Some(link) = &mut incident.ticket {
-                    link.closed = true;
-                    link.state = if wont_fix { TicketState::WontFix } else { link.state };
-                }
-            });
-        }
-        let at = (!wont_fix).then_some(now);
-        if at.is_some() || self.closed.contains_key(&lead) {
-            changes.rows.push(closed_row(&lead, at));
-        }
-        match at {
-            Some(now) => self.closed.insert(lead.clone(), now),
-            None => self.closed.remove(&lead),
-        };
-        self.change(&lead, now, changes, |_| {});
-    }
-
-    /// A ticket that a person had closed is open again: nobody need be reminded.
-    pub(super) fn ticket_opened(&mut self, reference: &str, now: Timestamp, changes: &mut Changes) {
-        let link = self.incidents.get(reference).and_then(|incident| incident.ticket.clone());
-        let Some(link) = link.filter(|link| link.closed && link.state != TicketState::WontFix) else {
-            return;
-        };
-        changes.tell(reference, now, "ticket-opened", "the ticket was opened again".to_owned());
-        let lead = if link.storm { self.storm_opened(&link.key, changes) } else { None };
-        let lead = lead.unwrap_or_else(|| reference.to_owned());
-        for member in self.sharers(&link, reference) {
-            self.change(&member, now, changes, |incident| {
-                if let Some(link) = &mut incident.ticket {
-                    link.closed = false;
-                }
-            });
-        }
-        if self.closed.remove(&lead).is_some() {
-            changes.rows.push(closed_row(&lead, None));
-        }
-    }
-
-    /// The incidents that share this incident's ticket, itself included.
-    fn sharers(&self, link: &TicketLink, reference: &str) -> Vec<String> {
-        let members = if link.storm { self.storm_members(&link.effect) } else { None };
-        members.unwrap_or_else(|| vec![reference.to_owned()])
-    }
-
-    /// What was said went to another ticket than the one that was filed, because that one is closed for good:
-    /// it speaks for the failure from now on.
-    pub(super) fn comment_ended(&mut self, effect: &Effect, now: Timestamp, changes: &mut Changes) {
-        let (Payload::Comment { ticket, remote, .. }, Some(went_to)) = (&effect.payload, &effect.remote)
-        else {
-            return;
-        };
-        if effect.state != EffectState::Delivered || went_to == remote {
-            return;
-        }
-        let mut members = self.storm_moved(ticket, went_to, changes);
-        members.extend(effect.incidents.iter().cloned());
-        for member in members {
-            self.change(&member, now, changes, |incident| {
-                if let Some(link) = incident.ticket.as_mut().filter(|link| link.key == *ticket) {
-                    link.remote = Some(went_to.clone());
-                    link.closed = false;
-                }
-            });
-        }
-    }
-
-    /// Closed by a person while it still fails: after a day one comment says so, on which a desk reopens the
-    /// ticket where its window allows.
-    fn remind(&mut self, incident: &mut Incident, now: Timestamp, next: &mut Next, changes: &mut Changes) {
-        let Some(closed) = self.closed.get(&incident.reference).copied() else { return };
-        let due = after(closed, self.settings.limits.closed_ticket);
-        if due > now {
-            return next.at(Some(due));
-        }
-        self.closed.remove(&incident.reference);
-        changes.rows.push(closed_row(&incident.reference, None));
-        let storm = incident.ticket.as_ref().is_some_and(|link| link.storm);
-        let (failing, all) = match self.storm_failing(&incident.reference).filter(|_| storm) {
-            Some(counts) => counts,
-            None => (usize::from(incident.is_open()), 1),
-        };
-        let text = match (failing, all) {
-            (0, _) => return,
-            (_, 1) => format!(
-                "Connection {} still fails (incident {}): the ticket was closed at {closed}.",
-                incident.connection, incident.reference
-            ),
-            _ => format!("{failing} of {all} connections still fail: the ticket was closed at {closed}."),
-        };
-        self.comment(incident, text, News::Again, now, changes);
-    }
-
     /// Cancels a ticket that its rule no longer asks for and that no desk has yet.
     fn withdraw_unasked_ticket(&mut self, incident: &mut Incident, now: Timestamp, changes: &mut Changes) {
         let pending = |link: &&TicketLink| link.state == TicketState::Pending && !link.storm;
@@ -463,11 +353,6 @@ impl Planner {
             self.withdraw(&effect, &reference, "its rule no longer asks for it", now, changes);
         }
     }
-}
-
-/// The row that says when a person closed an incident's ticket.
-pub(super) fn closed_row(reference: &str, at: Option<Timestamp>) -> Row {
-    Row { kind: "closed-ticket", key: reference.to_owned(), body: at.map(|at| at.to_string()) }
 }
 
 /// What the planner knows of an incident, for the desk. The job's facts are added when it is written.

@@ -59,7 +59,13 @@ impl Postgres {
         .await?;
         for (key, body) in marked {
             // As it was planned. The mark stays counted: whatever comes of a later one is newer.
-            let Ok(Effect { state, .. }) = serde_json::from_str(&body) else { continue };
+            let state = match serde_json::from_str(&body) {
+                Ok(Effect { state, .. }) => state,
+                Err(error) => {
+                    tracing::error!(reason = %error, key, "a mark without an answer stays: its effect cannot be read");
+                    continue;
+                }
+            };
             sqlx::query("UPDATE effects SET state = $1 WHERE key = $2")
                 .bind(state.as_str())
                 .bind(key)
