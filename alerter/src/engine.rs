@@ -265,7 +265,7 @@ impl Engine {
         }
         let changes = self.plan(now, input);
         let unresolved = changes.unresolved.clone();
-        let batch = Batch { changes, state, obeyed, heard, at: now };
+        let batch = Batch { changes, state, obeyed, heard, at: now, id: Some(rand::random()) };
         if !batch.is_empty() {
             self.commit(&batch).await?;
             self.stale = true;

@@ -153,6 +153,9 @@ pub struct Batch {
     pub heard: Vec<i64>,
     /// The time of the step.
     pub at: Timestamp,
+    /// By which a store whose answers can be lost knows a batch that it has committed already. `None` if it is
+    /// committed only once.
+    pub id: Option<i64>,
 }
 
 impl Batch {
@@ -168,7 +171,8 @@ pub trait Store: Browse {
     /// What the planner starts from. Effects that a dead process was attempting are given as
     /// [`EffectState::Unknown`].
     async fn load(&self, now: Timestamp) -> Result<Saved, StoreError>;
-    /// Commits a batch: all of it or nothing.
+    /// Commits a batch: all of it or nothing. After an error it may be committed again: where only the answer was
+    /// lost, the second time changes nothing.
     async fn commit(&self, batch: &Batch) -> Result<(), StoreError>;
     /// Marks effects as being attempted, and gives back the keys of those that still may be: not those
     /// that were cancelled or ended meanwhile.

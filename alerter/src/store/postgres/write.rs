@@ -48,14 +48,17 @@ impl Store for Postgres {
     async fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
         let mut tx = self.pool.begin().await?;
         // Holds the lead for the length of the commit: nobody can take it before this is done.
-        let leads =
-            sqlx::query("UPDATE leader SET renewed = clock_timestamp() WHERE holder = $1 AND epoch = $2")
-                .bind(&self.replica)
-                .bind(self.epoch())
-                .execute(&mut *tx)
-                .await?;
-        if leads.rows_affected() == 0 {
-            return Err(StoreError::Deposed);
+        let news = sqlx::query(
+            "UPDATE leader SET renewed = clock_timestamp(), committed = $3 \
+             WHERE holder = $1 AND epoch = $2 AND ($3::bigint IS NULL OR committed IS DISTINCT FROM $3)",
+        )
+        .bind(&self.replica)
+        .bind(self.epoch())
+        .bind(batch.id)
+        .execute(&mut *tx)
+        .await?;
+        if news.rows_affected() == 0 {
+            return self.has_committed(&mut tx, batch).await;
         }
         let Changes { incidents, effects, timeline, rows, suppressed, forgotten, unresolved: _ } = &batch.changes;
         write_incidents(&mut tx, incidents).await?;
@@ -164,6 +167,20 @@ impl Store for Postgres {
 
     fn replicas(&self) -> Option<&dyn Replicas> {
         Some(self)
+    }
+}
+
+impl Postgres {
+    /// A batch was refused: it is committed, and only the answer was lost; or another replica leads.
+    async fn has_committed(&self, tx: &mut Tx, batch: &Batch) -> Result<(), StoreError> {
+        let query = "SELECT EXISTS (SELECT 1 FROM leader WHERE holder = $1 AND epoch = $2 AND committed = $3)";
+        let committed: bool = sqlx::query_scalar(query)
+            .bind(&self.replica)
+            .bind(self.epoch())
+            .bind(batch.id)
+            .fetch_one(&mut **tx)
+            .await?;
+        if committed { Ok(()) } else { Err(StoreError::Deposed) }
     }
 }
 

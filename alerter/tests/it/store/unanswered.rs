@@ -6,7 +6,7 @@ use std::sync::Arc;
 use basiq_alerter::{
     outbox::Signal,
     plan::Outcome,
-    store::{EffectState, Postgres, Replicas, Store},
+    store::{Batch, EffectState, Postgres, Read, Replicas, Store, StoreError, TimelineEntry},
 };
 
 use super::{
@@ -65,6 +65,40 @@ async fn a_claim_that_was_handed_back_without_an_answer_comes_free() {
     way.lose("UPDATE");
     assert!(other.put_back(&keys, now()).await.is_err() && way.lost());
     assert_eq!(claim(&other).await, ["k0", "k1"]);
+}
+
+/// The one that plans asks again until it has an answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_without_an_answer_is_committed_once() {
+    let Some(place) = Place::database().await else { return };
+    let Place::Database(url) = &place else { unreachable!() };
+    let way = Deaf::before(url).await;
+    let leader = Postgres::open(&way.url, 2, now()).await.unwrap();
+    assert!(leader.beat().await.unwrap().leads);
+    let told = |text: &str| {
+        let mut batch = batch(vec![effect("k0", "i")]);
+        batch.changes.timeline.push(TimelineEntry {
+            incident: "i".to_owned(),
+            at: now(),
+            effect: None,
+            what: "opened".to_owned(),
+            text: text.to_owned(),
+        });
+        batch
+    };
+    let story = async || leader.timeline("i").await.unwrap().len();
+    let first = Batch { id: Some(1), ..told("once") };
+    way.lose("COMMIT");
+    assert!(leader.commit(&first).await.is_err() && way.lost());
+    assert_eq!(story().await, 1, "it was committed");
+    leader.commit(&first).await.unwrap();
+    assert_eq!(story().await, 1);
+    // The next one is news; and whoever no longer leads is told so, also of a batch that was committed.
+    let second = Batch { id: Some(2), ..told("again") };
+    leader.commit(&second).await.unwrap();
+    assert_eq!(story().await, 2);
+    leader.leave().await.unwrap();
+    assert!(matches!(leader.commit(&second).await, Err(StoreError::Deposed)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
