@@ -16,7 +16,7 @@ use crate::{
     evidence::Snapshot,
     metrics::Metrics,
     outbox::{Nudges, Outbox, Resolver, Signal, after_unknown},
-    plan::{Changes, Command, Input, Outcome, Pause, Person, Planner, Said, Saved, Settings},
+    plan::{Changes, Command, Input, Outcome, Person, Planner, Said, Saved, Settings, Stops},
     store::{Batch, Effect, EffectState, Payload, Store, StoreError},
 };
 
@@ -55,7 +55,7 @@ pub struct Engine {
     outbox: Option<Outbox>,
     nudges: Nudges,
     resolver: Resolver,
-    pauses: watch::Sender<Arc<Vec<Pause>>>,
+    stops: watch::Sender<Arc<Stops>>,
     metrics: Metrics,
     lasting: watch::Sender<Lasting>,
     ears: Ears,
@@ -79,8 +79,8 @@ pub struct Parts {
     pub nudges: Nudges,
     /// Who finds persons.
     pub resolver: Resolver,
-    /// Where lines read what is paused.
-    pub pauses: watch::Sender<Arc<Vec<Pause>>>,
+    /// Where lines read what stops for now.
+    pub stops: watch::Sender<Arc<Stops>>,
     /// What is counted.
     pub metrics: Metrics,
     /// Where what is repeated reads the notices that last.
@@ -107,7 +107,7 @@ impl Engine {
     /// # Errors
     /// The store cannot be read or written, or holds what this version cannot read.
     pub async fn start(parts: Parts) -> Result<Self, StoreError> {
-        let Parts { settings, store, clock, mut outbox, nudges, resolver, pauses, metrics, lasting, ears } =
+        let Parts { settings, store, clock, mut outbox, nudges, resolver, stops, metrics, lasting, ears } =
             parts;
         let now = clock.now();
         let saved: Saved = store.load(now).await?;
@@ -125,7 +125,7 @@ impl Engine {
         let died = died.collect();
         let planner =
             Planner::load(settings, saved).map_err(|why| StoreError::Unreadable { table: "planner", why })?;
-        pauses.send_replace(Arc::new(planner.pauses().iter().cloned().collect()));
+        stops.send_replace(Arc::new(planner.stops()));
         metrics.standing(planner.pauses().len(), planner.holds().count());
         lasting.send_replace(Lasting { notices: Arc::new(planner.lasting()), heard: None });
         if let Some(outbox) = &mut outbox {
@@ -140,7 +140,7 @@ impl Engine {
             outbox,
             nudges,
             resolver,
-            pauses,
+            stops,
             metrics,
             lasting,
             ears,
@@ -259,7 +259,6 @@ impl Engine {
     async fn step(&mut self, heard: Heard) -> Result<(), StoreError> {
         let (began, now) = (std::time::Instant::now(), self.clock.now());
         let Heard { input, state, committed, obeyed, heard, reported } = heard;
-        let commanded = !input.commands.is_empty();
         for (channel, fault) in &input.circuits {
             self.metrics.circuit(channel, fault.is_some());
         }
@@ -284,9 +283,14 @@ impl Engine {
             // A source that is gone does not wait for it.
             let _ = told.send(());
         }
-        if commanded {
-            self.pauses.send_replace(Arc::new(self.planner.pauses().iter().cloned().collect()));
-        }
+        self.stops.send_if_modified(|known| {
+            let stops = self.planner.stops();
+            let news = **known != stops;
+            if news {
+                *known = Arc::new(stops);
+            }
+            news
+        });
         if let Some(outbox) = &mut self.outbox {
             outbox.submit(batch.changes.effects);
         } else if !batch.changes.effects.is_empty() {

@@ -75,7 +75,7 @@ pub async fn run(config: Config, run: Run, context: Context) -> Result<(), Fatal
     }
     let measures = Measures::new(&registry).map_err(Fatal::running)?;
     let (evidence_sender, evidence) = watch::channel(Arc::new(Snapshot::default()));
-    let (pauses, paused) = watch::channel(Arc::default());
+    let (stops, stopped) = watch::channel(Arc::default());
     let (signal_sender, signals) = mpsc::channel(1024);
     let (people_sender, people) = mpsc::channel(256);
     let (report_sender, reports) = mpsc::channel(16);
@@ -117,7 +117,7 @@ pub async fn run(config: Config, run: Run, context: Context) -> Result<(), Fatal
         clock: clock.clone(),
         hands,
         actions: config.actions,
-        pauses: paused,
+        stops: stopped,
         limits: config.limits.clone(),
         pace: config.outbox.clone(),
         salt: salt.clone(),
@@ -159,7 +159,7 @@ pub async fn run(config: Config, run: Run, context: Context) -> Result<(), Fatal
             clock: clock.clone(),
             outbox,
             signals,
-            pauses: pauses.clone(),
+            stops: stops.clone(),
             standing: standing_sender,
             nudges: nudges.clone(),
         };
@@ -186,7 +186,7 @@ pub async fn run(config: Config, run: Run, context: Context) -> Result<(), Fatal
         outbox,
         nudges,
         resolver,
-        pauses,
+        stops,
         metrics,
         lasting: lasting_sender,
         ears: Ears { reports, evidence, signals, people },

@@ -26,7 +26,7 @@ use super::{
     verify,
 };
 use crate::{
-    plan::{Outcome, after, share, since},
+    plan::{Outcome, Stop, after, share, since},
     store::{Effect, EffectState, Payload, Replicas},
 };
 
@@ -43,6 +43,8 @@ pub(super) struct Line {
     bucket: Bucket,
     /// Since when no evidence could be had, if it could not.
     blind: Option<Timestamp>,
+    /// Something of this line waits until Basiq works again.
+    halted: bool,
     room: Arc<AtomicU32>,
 }
 
@@ -58,6 +60,7 @@ impl Line {
             circuit: Circuit::default(),
             bucket,
             blind: None,
+            halted: false,
             room,
         }
     }
@@ -149,7 +152,12 @@ impl Line {
     async fn begin(&mut self, running: &mut JoinSet<Done>) -> Option<Duration> {
         let now = self.work.clock.now();
         let snapshot = self.work.evidence.borrow().clone();
+        let stops = self.work.stops.borrow().clone();
         self.mind_evidence(snapshot.as_of, now).await;
+        if self.halted && !stops.platform {
+            self.halted = false;
+            self.spread(now).await;
+        }
         let domains = self.work.domains.clone();
         self.waiting.ripen(now, |effect| match &effect.payload {
             Payload::Message(message) => domains.of(&message.user),
@@ -165,15 +173,20 @@ impl Line {
                 self.report(expired, now).await;
                 continue;
             }
-            if self.paused(&effect) {
-                self.put_off(effect, "paused by a person".to_owned(), now).await;
+            if let Some(stop) = stops.of(&effect, &snapshot) {
+                self.halted |= stop == Stop::Platform;
+                let known = effect.reason == stop.why();
+                self.put_off(effect, stop.why().to_owned(), !known, now).await;
                 continue;
             }
             match verify(&effect, &snapshot, now, &self.work.limits) {
                 Verdict::Obsolete(why) => {
                     self.report(policy::end(effect, EffectState::Obsolete, why), now).await;
                 }
-                Verdict::Wait(why) => self.put_off(effect, why, now).await,
+                Verdict::Wait(why) => {
+                    let news = effect.state == EffectState::Planned;
+                    self.put_off(effect, why, news, now).await;
+                }
                 Verdict::Go(incidents) => match self.bucket.take(Instant::now(), alive) {
                     Ok(()) => {
                         let ticket = self.waiting.begins(&effect, domain);
@@ -206,16 +219,21 @@ impl Line {
         }
     }
 
-    /// Spreads what is due over half an hour, unless it is no more than goes at once anyway.
+    /// Spreads what is due over half an hour, unless it is no more than goes at once anyway. What was put off is due
+    /// with the next look at it.
     async fn spread(&mut self, now: Timestamp) {
+        let due = after(now, LOOK_AGAIN);
+        // What this replica has claimed is spread with the rest.
+        self.hand_back(now).await;
         if let Some(replicas) = self.shared() {
-            let (over, least) = (self.work.limits.catch_up_spread, self.work.pace.burst as u32);
-            if let Err(error) = replicas.spread(&self.name, now, over, least).await {
+            let over = self.work.limits.catch_up_spread.saturating_sub(LOOK_AGAIN);
+            let least = self.work.pace.burst as u32;
+            if let Err(error) = replicas.spread(&self.name, due, over, least).await {
                 tracing::error!(reason = %error, channel = self.name, "what is due could not be spread out");
             }
             return;
         }
-        self.waiting.ripen(now, |_| ANY);
+        self.waiting.ripen(due, |_| ANY);
         let due = self.waiting.take_due();
         let many = due.len() as f64 > self.work.pace.burst;
         for mut effect in due {
@@ -324,26 +342,8 @@ impl Line {
         }
     }
 
-    fn paused(&self, effect: &Effect) -> bool {
-        let (institution, user) = match &effect.payload {
-            Payload::Message(message) => (
-                message.connections.first().map(|it| it.institution.as_str()).unwrap_or_default(),
-                message.user.as_str(),
-            ),
-            Payload::Refresh { user, .. } => ("", user.as_str()),
-            Payload::Ticket { ticket, .. } => (ticket.institution.as_str(), ""),
-            Payload::Comment { .. } | Payload::Notice(_) => ("", ""),
-        };
-        self.work
-            .pauses
-            .borrow()
-            .iter()
-            .any(|pause| pause.covers(effect.action, &effect.rule, institution, user))
-    }
-
-    /// Puts one off that spends no attempt. The store hears of it once, not with each look.
-    async fn put_off(&mut self, effect: Effect, why: String, now: Timestamp) {
-        let news = effect.state == EffectState::Planned;
+    /// Puts one off that spends no attempt. The store hears of it if that is news, not with each look.
+    async fn put_off(&mut self, effect: Effect, why: String, news: bool, now: Timestamp) {
         let at = after(now, LOOK_AGAIN).min(effect.expires);
         let effect = policy::defer(effect, at, why);
         if self.shared().is_some() {

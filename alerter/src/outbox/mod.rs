@@ -44,7 +44,7 @@ use crate::{
     channels::{Channel, Contacts, Desk, Operators},
     config::Actions,
     evidence::Snapshot,
-    plan::{Limits, Outcome, Pause},
+    plan::{Limits, Outcome, Stops},
     refresh::{CaseFacts, Refresher},
     store::{Effect, Standing, Store},
 };
@@ -105,8 +105,8 @@ pub struct Work {
     pub hands: Hands,
     /// The switches.
     pub actions: Actions,
-    /// What is paused now.
-    pub pauses: watch::Receiver<Arc<Vec<Pause>>>,
+    /// What stops for now.
+    pub stops: watch::Receiver<Arc<Stops>>,
     /// How old evidence may be.
     pub limits: Limits,
     /// How fast lines work.

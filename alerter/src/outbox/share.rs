@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Outbox, Signal};
 use crate::{
-    plan::Pause,
+    plan::Stops,
     store::{BEAT, Replicas, Standing, Store, StoreError},
 };
 
@@ -45,8 +45,8 @@ pub struct Share {
     pub outbox: Outbox,
     /// What its lines say.
     pub signals: mpsc::Receiver<Signal>,
-    /// Where lines read what is paused.
-    pub pauses: watch::Sender<Arc<Vec<Pause>>>,
+    /// Where lines read what stops for now.
+    pub stops: watch::Sender<Arc<Stops>>,
     /// Where the replica's standing is told.
     pub standing: watch::Sender<Standing>,
     /// Wakes the planner, and is woken by it.
@@ -59,11 +59,11 @@ impl Share {
     /// # Errors
     /// [`StoreError::Deposed`]: it planned, and another has taken over.
     pub async fn run(self, stop: CancellationToken) -> Result<(), StoreError> {
-        let Self { store, clock, outbox, mut signals, pauses, standing, nudges } = self;
+        let Self { store, clock, outbox, mut signals, stops, standing, nudges } = self;
         let Some(replicas) = store.replicas() else { return Ok(()) };
         let (over, stop) = (CancellationToken::new(), stop.child_token());
         let lives = async {
-            let ended = live(replicas, &clock, &pauses, &standing, &over).await;
+            let ended = live(replicas, &clock, &stops, &standing, &over).await;
             stop.cancel();
             ended
         };
@@ -87,7 +87,7 @@ impl Share {
 async fn live(
     replicas: &dyn Replicas,
     clock: &Clock,
-    pauses: &watch::Sender<Arc<Vec<Pause>>>,
+    stops: &watch::Sender<Arc<Stops>>,
     standing: &watch::Sender<Standing>,
     over: &CancellationToken,
 ) -> Result<(), StoreError> {
@@ -99,17 +99,17 @@ async fn live(
             if now.leads {
                 replicas.bury(clock.now()).await?;
             }
-            Ok::<_, StoreError>((now, replicas.pauses().await?))
+            Ok::<_, StoreError>((now, replicas.stops().await?))
         };
         match timeout(BEAT * 3, beat).await {
-            Ok(Ok((now, paused))) => {
+            Ok(Ok((now, stopped))) => {
                 if standing.send_replace(now) != now {
                     tracing::info!(leads = now.leads, alive = now.alive, "replicas");
                 }
-                pauses.send_if_modified(|known| {
-                    let news = **known != paused;
+                stops.send_if_modified(|known| {
+                    let news = **known != stopped;
                     if news {
-                        *known = Arc::new(paused);
+                        *known = Arc::new(stopped);
                     }
                     news
                 });

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use daemon::Timestamp;
 
 use super::{Effect, StoreError};
-use crate::{outbox::Signal, plan::Pause};
+use crate::{outbox::Signal, plan::Stops};
 
 /// A replica that was not heard for so long is dead, by the clock of the database (real time).
 pub const LEASE: Duration = Duration::from_secs(5);
@@ -46,11 +46,12 @@ pub trait Replicas: Send + Sync {
     /// Gives claims back, to be looked at again at this time.
     async fn put_back(&self, keys: &[String], at: Timestamp) -> Result<(), StoreError>;
 
-    /// Spreads what is due and unclaimed of a channel over this time, if there is more than `least` of it.
+    /// Spreads what of a channel is unclaimed and due by `due` over this time, from `due` on, if there is more than
+    /// `least` of it.
     async fn spread(
         &self,
         channel: &str,
-        now: Timestamp,
+        due: Timestamp,
         over: Duration,
         least: u32,
     ) -> Result<(), StoreError>;
@@ -66,8 +67,8 @@ pub trait Replicas: Send + Sync {
     /// Frees what the dead have claimed, and reports what they were attempting as unknown.
     async fn bury(&self, now: Timestamp) -> Result<(), StoreError>;
 
-    /// What is paused, as last committed.
-    async fn pauses(&self) -> Result<Vec<Pause>, StoreError>;
+    /// What stops for now, as last committed.
+    async fn stops(&self) -> Result<Stops, StoreError>;
 
     /// Gives up the lead and all claims: this replica ends.
     async fn leave(&self) -> Result<(), StoreError>;

@@ -22,7 +22,7 @@ use process::{start, start_paced, until};
 
 use crate::{
     store::{Place, on_both_stores},
-    world::minutes,
+    world::{World, minutes},
 };
 
 async fn a_failure_is_told_ticketed_and_closed_through_store_and_outbox(place: Place) {
@@ -235,6 +235,50 @@ async fn what_waited_for_a_relay_restarts_spread_out(place: Place) {
     process.ends().await;
 }
 
+/// "User mails and refreshes stop": a second try waits, spends no attempt and keeps its reason. "What was due during an
+/// outage of Basiq … restarts spread over 30 minutes."
+async fn a_second_try_waits_while_basiq_fails_and_restarts_spread_out(place: Place) {
+    const PEOPLE: usize = 60;
+    let (mut world, clock, hand) = begin();
+    let hands = Arc::new(Remembers::default());
+    hands.says(&vec![DeliveryError::Unknown { why: "no reply after DATA".into() }; PEOPLE]);
+    let pace = Pace { concurrency: 4, rate: 100_000.0, burst: 5.0 };
+    let process = start_paced(&place, &clock, &hands, hands.clone(), pace).await;
+    for n in 0..PEOPLE {
+        world.fails(&format!("m{n:02}"), "invalid-credentials");
+    }
+    let told = || hands.messages.lock().unwrap().len();
+    let banks = |world: &mut World, newly_failing: f64| {
+        for n in 0..6 {
+            world.jobs(&format!("AU0000{n}"), newly_failing, newly_failing);
+        }
+    };
+    pass(&process, &mut world, &hand, 16).await;
+    until("all are unknown", async || process.count(EffectState::Unknown).await == PEOPLE).await;
+    banks(&mut world, 30.0);
+    pass(&process, &mut world, &hand, 25).await;
+    let filter = EffectFilter { state: Some(EffectState::Unknown), limit: 100, ..EffectFilter::default() };
+    let waiting = async || process.store.effects(&filter).await.unwrap();
+    until("all wait", async || {
+        let waiting = waiting().await;
+        waiting.len() == PEOPLE && waiting.iter().all(|effect| effect.reason.contains("Basiq itself"))
+    })
+    .await;
+    assert!(waiting().await.iter().all(|effect| effect.attempts == 1), "{:#?}", waiting().await);
+    assert_eq!(told(), PEOPLE, "nobody hears anything meanwhile");
+    banks(&mut world, 0.0);
+    pass(&process, &mut world, &hand, 3).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(told() < PEOPLE + 30, "{} of {PEOPLE} at once", told() - PEOPLE);
+    for _ in 0..32 {
+        pass(&process, &mut world, &hand, 1).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    until("all are told", async || told() == 2 * PEOPLE).await;
+    until("and known to be", async || process.count(EffectState::Delivered).await >= PEOPLE).await;
+    process.ends().await;
+}
+
 /// "One bad mailbox, domain or relay holds up nobody else."
 async fn a_domain_that_hangs_holds_up_nobody_else(place: Place) {
     let (mut world, clock, hand) = begin();
@@ -325,6 +369,7 @@ on_both_stores! {
     no_address_is_kept,
     a_desk_that_refuses_is_not_suppressed,
     what_waited_for_a_relay_restarts_spread_out,
+    a_second_try_waits_while_basiq_fails_and_restarts_spread_out,
     a_domain_that_hangs_holds_up_nobody_else,
     deaths_lose_nothing_and_double_nothing_uncounted,
     a_pause_asked_for_through_the_store_is_obeyed,

@@ -1,8 +1,10 @@
 //! Behaviour, section 3: the cause of an incident. Each test quotes its sentence.
 
 use basiq_alerter::{
+    evidence::Snapshot,
     incidents::Cause,
-    store::{EffectState, Payload, Phase},
+    plan::{Stop, Stops},
+    store::{Effect, EffectState, Payload, Phase},
 };
 
 use crate::world::{Answer, BANK, World, hours, minutes};
@@ -154,6 +156,39 @@ fn what_waits_when_basiq_fails_is_withdrawn_and_planned_anew() {
     world.pass(hours(1));
     assert_eq!(templates(&world, "late"), ["credentials"]);
     assert_eq!(templates(&world, "told"), ["credentials", "ready"], "what is owed stays owed");
+}
+
+/// "User mails and refreshes stop": also a second try, which cannot be withdrawn, waits and spends no attempt. Tickets
+/// and notices go on, and replicas that read the store know of it too.
+#[test]
+fn what_may_have_been_taken_waits_while_basiq_fails() {
+    let mut world = World::new();
+    world.answer = Answer::Ends(EffectState::Unknown);
+    world.fails("a", "invalid-credentials");
+    world.fails("b", "unsupported");
+    world.fails("c", "service-unavailable");
+    world.pass(minutes(20));
+    let unknown: Vec<_> =
+        world.effects.values().filter(|effect| effect.state == EffectState::Unknown).cloned().collect();
+    let stopped = |world: &World| {
+        let stops = world.planner.stops();
+        let mut rows = world.rows.iter().map(|((kind, _), body)| (kind.clone(), body.clone()));
+        assert_eq!(Stops::read(&rows.by_ref().collect::<Vec<_>>()).unwrap(), stops, "others know the same");
+        let stopped = |effect: &&Effect| stops.of(effect, &Snapshot::default()) == Some(Stop::Platform);
+        let mut phases: Vec<Phase> = unknown.iter().filter(stopped).map(|effect| effect.phase).collect();
+        phases.sort();
+        phases
+    };
+    assert!(unknown.iter().any(|effect| effect.phase == Phase::Ticket), "{unknown:#?}");
+    assert_eq!(stopped(&world), []);
+    ailing(&mut world, 5);
+    world.pass(minutes(1));
+    assert_eq!(stopped(&world), [Phase::Opening, Phase::Refresh]);
+    world.restart();
+    assert_eq!(stopped(&world), [Phase::Opening, Phase::Refresh]);
+    ailing(&mut world, 0);
+    world.pass(minutes(1));
+    assert_eq!(stopped(&world), []);
 }
 
 /// "A connector left in major outage for over 24 h: one notice to operators, one ticket for the institution."

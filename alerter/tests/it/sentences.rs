@@ -54,6 +54,8 @@ const SENTENCES: &[(u32, &str, &[&str])] = &[
             "five_banks_at_once_are_basiq_itself",
             "fewer_banks_or_a_smaller_share_are_not_basiq",
             "what_waits_when_basiq_fails_is_withdrawn_and_planned_anew",
+            "what_may_have_been_taken_waits_while_basiq_fails",
+            "a_second_try_waits_while_basiq_fails_and_restarts_spread_out",
         ],
     ),
     (3, "Time under major outage", &["time_under_major_outage_counts_for_nothing"]),

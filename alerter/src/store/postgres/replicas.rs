@@ -8,7 +8,7 @@ use daemon::Timestamp;
 use super::Postgres;
 use crate::{
     outbox::{Signal, after_unknown},
-    plan::{Outcome, Pause, digest},
+    plan::{Outcome, Stops, digest},
     store::{
         Effect, EffectState, Replicas, Standing, StoreError, after_death, decode_effect, json, replicas::LEASE,
     },
@@ -101,7 +101,7 @@ impl Replicas for Postgres {
     async fn spread(
         &self,
         channel: &str,
-        now: Timestamp,
+        due: Timestamp,
         over: Duration,
         least: u32,
     ) -> Result<(), StoreError> {
@@ -114,7 +114,7 @@ impl Replicas for Postgres {
              FROM due WHERE effects.key = due.key AND (SELECT count(*) FROM due) > $4",
         )
         .bind(channel)
-        .bind(now.as_millisecond())
+        .bind(due.as_millisecond())
         .bind(i64::try_from(over.as_millis()).unwrap_or(i64::MAX).max(1))
         .bind(i64::from(least))
         .execute(&self.pool)
@@ -203,12 +203,12 @@ impl Replicas for Postgres {
         Ok(())
     }
 
-    async fn pauses(&self) -> Result<Vec<Pause>, StoreError> {
-        let bodies: Vec<String> =
-            sqlx::query_scalar("SELECT body FROM planner WHERE kind = 'pause'").fetch_all(&self.pool).await?;
-        let unreadable =
-            |error: serde_json::Error| StoreError::Unreadable { table: "planner", why: error.to_string() };
-        bodies.iter().map(|body| serde_json::from_str(body).map_err(unreadable)).collect()
+    async fn stops(&self) -> Result<Stops, StoreError> {
+        let rows: Vec<(String, String)> =
+            sqlx::query_as("SELECT kind, body FROM planner WHERE kind IN ('pause', 'trouble')")
+                .fetch_all(&self.pool)
+                .await?;
+        Stops::read(&rows).map_err(|error| StoreError::Unreadable { table: "planner", why: error.to_string() })
     }
 
     async fn leave(&self) -> Result<(), StoreError> {

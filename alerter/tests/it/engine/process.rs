@@ -61,7 +61,7 @@ pub(super) async fn start_paced(
     let live = Mode::Live;
     let actions = Actions { notify_user: live, refresh_connection: live, file_ticket: live };
     let (evidence, seen) = watch::channel(Arc::new(Snapshot::default()));
-    let (pauses, paused) = watch::channel(Arc::default());
+    let (stops, stopped) = watch::channel(Arc::default());
     let (signals, heard) = mpsc::channel(64);
     let (answers, people) = mpsc::channel(64);
     let (reports, reported) = mpsc::channel(4);
@@ -81,7 +81,7 @@ pub(super) async fn start_paced(
             cases: hands.clone(),
         },
         actions,
-        pauses: paused,
+        stops: stopped,
         limits: Limits::default(),
         pace,
         salt: salt.clone(),
@@ -105,7 +105,7 @@ pub(super) async fn start_paced(
             clock: clock.clone(),
             outbox,
             signals: heard,
-            pauses: pauses.clone(),
+            stops: stops.clone(),
             standing: stands,
             nudges: nudges.clone(),
         };
@@ -135,7 +135,7 @@ pub(super) async fn start_paced(
         outbox,
         nudges,
         resolver,
-        pauses,
+        stops,
         metrics: Metrics::new(&Registry::new(), &actions).unwrap(),
         lasting: watch::channel(Lasting::default()).0,
         ears: Ears { reports: reported, evidence: seen, signals: heard, people },

@@ -34,6 +34,9 @@ impl World {
             _ => None,
         };
         let over = effect.expires <= self.now;
+        if !over && self.planner.stops().of(&effect, &self.last_snapshot).is_some() {
+            return None;
+        }
         match verify(&effect, &self.last_snapshot, self.now, &self.settings.limits) {
             _ if over => effect.state = EffectState::Expired,
             Verdict::Wait(_) => return None,

@@ -79,6 +79,9 @@ impl Sim {
             effect.reason = "its lifetime is over".to_owned();
             return Ok(Some(none(effect)));
         }
+        if self.planner.stops().of(&effect, &self.snapshot).is_some() {
+            return Ok(None);
+        }
         let spoke_of = match verify(&effect, &self.snapshot, clock, &self.settings.limits) {
             Verdict::Wait(_) => return Ok(None),
             Verdict::Obsolete(why) => {
