@@ -91,6 +91,10 @@ pub struct Message {
     pub state: MessageState,
     /// The effect of its closing message, once planned.
     pub closing: Option<String>,
+    /// It told of an earlier incident of the connection, whose end could not be told before this one began. It says
+    /// nothing of this one; its end is told with this one's.
+    #[serde(default)]
+    pub earlier: bool,
 }
 
 /// A refresh that spent an attempt.

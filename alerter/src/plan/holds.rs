@@ -190,6 +190,7 @@ impl Planner {
                     message_id: String::new(),
                     state: MessageState::Failed { why: why.clone() },
                     closing: None,
+                    earlier: false,
                 });
             });
         }

@@ -13,6 +13,7 @@ use crate::{
     channels::{MessageConnection, UserMessage},
     config::Mode,
     demand::Action,
+    evidence::State,
     incidents::{Cause, Class, Incident, Message, MessageState, Status},
     store::{Effect, EffectState, Payload, Phase},
 };
@@ -71,7 +72,8 @@ impl Planner {
         }
         let phase = if asked == "gave-up" { Phase::GaveUp } else { Phase::Opening };
         let said = |message: &Message| {
-            message.phase == phase
+            !message.earlier
+                && message.phase == phase
                 && message.class == incident.class
                 && !matches!(message.state, MessageState::Closed { .. })
         };
@@ -187,6 +189,11 @@ impl Planner {
         let Some(last) = incident.messages.iter().rfind(|message| unanswered(message)).cloned() else {
             return;
         };
+        let facts = self.snapshot.connections.get(incident.connection.as_str());
+        if facts.is_some_and(|facts| matches!(facts.state, State::Failing { .. } | State::Stale { .. })) {
+            // It fails again, and no rule has asked for anything yet.
+            return;
+        }
         let owing = self.effects.get(&last.effect).map(|effect| effect.rule.clone());
         let rule = owing.unwrap_or_default();
         if self.settings.actions.mode(Action::NotifyUser) == Mode::Off
@@ -397,6 +404,7 @@ impl Planner {
                         message_id,
                         state: MessageState::Pending,
                         closing: None,
+                        earlier: false,
                     });
                 }
             });

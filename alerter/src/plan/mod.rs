@@ -12,6 +12,7 @@ mod messages;
 mod notices;
 mod observe;
 mod outcomes;
+mod owed;
 mod planner;
 mod quota;
 mod retry;

@@ -120,7 +120,8 @@ impl Planner {
                         let reference: Arc<str> = incident.reference.as_str().into();
                         self.due.set(&reference, None);
                         self.current.remove(connection);
-                        return self.open_if_asked(connection, &facts, now, changes);
+                        self.open_if_asked(connection, &facts, now, changes);
+                        return self.hand_over_owed(connection, incident, now, changes);
                     }
                 }
                 if incident.is_open() {

@@ -90,6 +90,7 @@ impl Planner {
                         message_id: message.message_id.clone(),
                         state,
                         closing: None,
+                        earlier: false,
                     }),
                     (Some(_), None) => {}
                     (None, _) => {

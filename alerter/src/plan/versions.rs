@@ -154,7 +154,9 @@ impl Planner {
 
     fn would_tell(&self, incident: &Incident, rule: &str) -> bool {
         let told = |message: &crate::incidents::Message| {
-            message.class == incident.class && !matches!(message.state, MessageState::Closed { .. })
+            !message.earlier
+                && message.class == incident.class
+                && !matches!(message.state, MessageState::Closed { .. })
         };
         incident.is_open()
             && incident.hold.is_none()

@@ -1,6 +1,7 @@
 //! Behaviour, section 5: messages to users. Each test quotes its sentence.
 
 use basiq_alerter::{
+    incidents::{Message, MessageState},
     plan::{Command, Person},
     store::{EffectState, Phase},
 };
@@ -9,6 +10,40 @@ use crate::world::{Answer, World, hours, minutes};
 
 fn templates(world: &World, name: &str) -> Vec<String> {
     world.told(name).into_iter().map(|(template, _)| template).collect()
+}
+
+/// "A closing message is owed exactly to those whose opening was accepted by the relay": also where the connection fails
+/// anew before it could be sent, and one message then answers both.
+#[test]
+fn an_end_that_could_not_be_told_is_told_with_the_next_one() {
+    for told_again in [false, true] {
+        let mut world = World::new();
+        world.fails("a", "invalid-credentials");
+        world.pass(hours(1));
+        world.recovers("a");
+        world.answer = Answer::Nothing;
+        world.pass(hours(26));
+        // No rule asks for anything yet, and nobody is told of a recovery from which it has fallen.
+        world.rules = false;
+        world.fails("a", "invalid-credentials");
+        world.answer = Answer::Takes;
+        world.pass(minutes(2));
+        world.rules = true;
+        world.restart();
+        world.pass(if told_again { hours(1) } else { minutes(5) });
+        world.recovers("a");
+        world.pass(hours(1));
+        let expected: &[&str] =
+            if told_again { &["credentials", "credentials", "ready"] } else { &["credentials", "ready"] };
+        assert_eq!(templates(&world, "a"), expected);
+        let openings = world.of(Phase::Opening);
+        let last = openings.last().unwrap().message().message_id.clone();
+        let closing = world.of(Phase::Closing)[0].message();
+        assert_eq!(closing.in_reply_to, Some(last), "in the same thread");
+        let owes = |message: &Message| matches!(message.state, MessageState::Told { .. });
+        let owing = world.incidents.values().filter(|incident| incident.messages.iter().any(owes));
+        assert_eq!((world.incidents.len(), owing.count()), (2, 0), "{:#?}", world.incidents);
+    }
 }
 
 /// "Settling before an opening: 15 min for credentials-like scenarios".

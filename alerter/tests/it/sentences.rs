@@ -183,6 +183,7 @@ const SENTENCES: &[(u32, &str, &[&str])] = &[
         &[
             "a_closing_is_owed_to_those_who_were_told_after_half_an_hour_of_health",
             "nobody_is_told_the_end_of_what_nobody_was_told",
+            "an_end_that_could_not_be_told_is_told_with_the_next_one",
             "health_is_counted_from_the_newest_end",
         ],
     ),

@@ -86,6 +86,7 @@ fn incident(reference: &str, text: &str) -> Incident {
             message_id: "<a@b>".to_owned(),
             state: MessageState::Told { at },
             closing: None,
+            earlier: false,
         }],
         attempts: vec![Attempt { at, job: "j-2".to_owned(), before: at, failed: Some(at), over: false }],
         planned: 3,
