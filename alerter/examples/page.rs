@@ -219,6 +219,7 @@ fn incident(n: usize, now: Timestamp) -> Incident {
             message_id: "<bench@localhost>".to_owned(),
             state: MessageState::Told { at: since },
             closing: None,
+            earlier: false,
         }],
         attempts: vec![Attempt {
             at: since,
