@@ -27,13 +27,16 @@ struct Arguments {
     /// Days, before those in which everything heals.
     #[arg(long, default_value_t = 30)]
     days: usize,
+    /// How many times as often as usual something goes wrong around.
+    #[arg(long, default_value_t = 1.0)]
+    faults: f64,
 }
 
 fn main() -> std::process::ExitCode {
-    let Arguments { seeds, first, users, days } = Arguments::parse();
+    let Arguments { seeds, first, users, days, faults } = Arguments::parse();
     for seed in first..first + seeds {
         let began = Instant::now();
-        let setup = sim::Setup { seed, users, days, watch: None };
+        let setup = sim::Setup { seed, users, days, faults, watch: None };
         match sim::simulate(&setup) {
             Ok(counts) => println!("seed {seed}: {:.1} s, {counts:?}", began.elapsed().as_secs_f64()),
             Err(story) => {

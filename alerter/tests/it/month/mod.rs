@@ -10,7 +10,7 @@ use sim::{Setup, simulate};
 #[test]
 fn a_simulated_month_keeps_its_promises() {
     for seed in 0..16 {
-        let setup = Setup { seed, users: 120, days: 10, watch: None };
+        let setup = Setup { seed, users: 120, days: 10, faults: 1.0, watch: None };
         let counts = simulate(&setup).unwrap_or_else(|story| panic!("{story}"));
         assert!(counts.openings > 10 && counts.closings > 5 && counts.tickets > 0, "too little: {counts:?}");
     }

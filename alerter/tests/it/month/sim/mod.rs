@@ -41,6 +41,8 @@ pub(crate) struct Setup {
     pub(crate) seed: u64,
     pub(crate) users: usize,
     pub(crate) days: usize,
+    /// How many times as often as usual something goes wrong around.
+    pub(crate) faults: f64,
     /// The connection whose story is kept.
     pub(crate) watch: Option<String>,
 }
@@ -62,6 +64,7 @@ pub(crate) struct Counts {
 
 pub(crate) struct Sim {
     random: StdRng,
+    faults: f64,
     switches: Switches,
     settings: Settings,
     planner: Planner,
@@ -113,6 +116,7 @@ impl Sim {
         let Ok(planner) = Planner::load(settings.clone(), saved) else { unreachable!("nothing is loaded") };
         Self {
             random: StdRng::seed_from_u64(setup.seed),
+            faults: setup.faults,
             switches: Switches::of(setup.seed),
             settings,
             planner,
@@ -154,6 +158,11 @@ impl Sim {
 
     fn chance(&mut self, share: f64) -> bool {
         self.random.random_bool(share.min(1.0))
+    }
+
+    /// Whether something goes wrong that usually does in this share of steps.
+    fn strikes(&mut self, share: f64) -> bool {
+        self.chance(share * self.faults)
     }
 
     fn between(&mut self, from: usize, to: usize) -> usize {

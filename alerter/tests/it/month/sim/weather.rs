@@ -96,7 +96,7 @@ impl Sim {
             self.fails(place, FAILURES[kind], lasts);
         }
         // A wave: a bank had everybody change their password.
-        if self.chance(0.0003) {
+        if self.strikes(0.0003) {
             let (bank, kind) = (self.between(0, BANKS), self.between(0, 5));
             for _ in 0..users.div_ceil(16) {
                 let place = self.somebody();
@@ -106,11 +106,11 @@ impl Sim {
                 }
             }
         }
-        if self.chance(0.01) {
+        if self.strikes(0.01) {
             let place = self.somebody();
             self.later(5..10, Event::Flaps(place, 12));
         }
-        if self.chance(0.05) {
+        if self.strikes(0.05) {
             let place = self.somebody();
             match self.between(0, 6) {
                 0 => self.stops(place, "deleted"),
@@ -124,12 +124,12 @@ impl Sim {
     }
 
     fn banks_fail(&mut self) {
-        if self.chance(0.002) {
+        if self.strikes(0.002) {
             let (bank, lasts) = (self.between(0, BANKS), self.between(24, 120));
             self.outage(bank, lasts);
         }
         // Basiq itself.
-        if self.chance(0.0002) {
+        if self.strikes(0.0002) {
             let lasts = self.between(24, 60);
             (0..8).for_each(|bank| self.outage(bank, lasts));
         }
@@ -167,7 +167,7 @@ impl Sim {
                 self.weather.exporter_back = self.step + 2;
             } else if !self.weather.warm {
                 self.weather.warm = true;
-            } else if self.chance(0.003) {
+            } else if self.strikes(0.003) {
                 self.weather.exporter = false;
                 self.weather.exporter_back = self.step + self.between(1, 24);
             }
@@ -177,21 +177,21 @@ impl Sim {
                 self.weather.alerter = true;
                 self.restart();
             }
-        } else if self.chance(0.003) {
+        } else if self.strikes(0.003) {
             // Killed: what it had in hand has no known outcome.
             self.dies();
             self.weather.alerter = false;
             self.weather.alerter_back = self.step + self.between(0, 12);
-        } else if self.chance(0.0005) {
+        } else if self.strikes(0.0005) {
             // The machine slept.
             self.now += SignedDuration::from_hours(3);
         }
-        if self.chance(0.002) {
+        if self.strikes(0.002) {
             // The alerter's clock is set back, or is right again.
             self.skew = if self.chance(0.5) { SignedDuration::from_mins(-4) } else { SignedDuration::ZERO };
         }
         for relay in [true, false] {
-            if self.chance(0.005) {
+            if self.strikes(0.005) {
                 let state = match self.between(0, 10) {
                     0 | 1 => Service::Down,
                     2 | 3 => Service::Flaky,
@@ -204,7 +204,7 @@ impl Sim {
     }
 
     fn people_act(&mut self) {
-        let (goes, edited) = (self.chance(0.0005), self.chance(0.001));
+        let (goes, edited) = (self.strikes(0.0005), self.strikes(0.001));
         match self.weather.rule_back {
             Some(back) if back <= self.step => {
                 self.weather.rule_back = None;
@@ -226,7 +226,7 @@ impl Sim {
             over.into_iter().map(|(_, pause)| pause).collect()
         };
         self.commands.extend(over.into_iter().map(Command::Resume));
-        if self.chance(0.001) {
+        if self.strikes(0.001) {
             let bank = self.between(0, BANKS);
             let pause = match self.between(0, 3) {
                 0 => Pause { action: Some(Action::NotifyUser), ..Pause::default() },
