@@ -1,6 +1,6 @@
-//! The long run: 5,000 messages and 500 tickets, 200 kills a store, and 200 among three replicas with a restart
-//! of Postgres. `cargo build --workspace --bins --example kills && target/debug/examples/kills [sqlite|postgres|replicas]
-//! [KILLS] [MESSAGES]`; what must not be is listed, and is the exit code.
+//! The long run: 5,000 messages and 500 tickets, 200 kills a store, and 200 among three replicas with restarts of
+//! Postgres. `cargo build --workspace --bins --example kills && target/debug/examples/kills [sqlite|postgres|replicas]
+//! [KILLS] [MESSAGES] [RESTARTS]`; what must not be is listed, and is the exit code.
 
 #![allow(
     clippy::unwrap_used,
@@ -34,6 +34,7 @@ async fn main() -> ExitCode {
     let which = arguments.next();
     let kills = arguments.next().map_or(200, |kills| kills.parse().expect("KILLS is a number"));
     let messages = arguments.next().map_or(5000, |number| number.parse().expect("MESSAGES is a number"));
+    let restarts = arguments.next().map(|number| number.parse().expect("RESTARTS is a number"));
     let mut good = true;
     for name in ["sqlite", "postgres", "replicas"] {
         if which.as_deref().is_some_and(|which| which != name) {
@@ -45,11 +46,13 @@ async fn main() -> ExitCode {
             _ => (3, 4000),
         };
         let pause = Duration::from_millis(pause);
-        let plan = Plan { messages, tickets: messages / 10, replicas, kills, pause, rate: 200 };
+        // A file is not restarted; Postgres among replicas is, where nothing else is said.
+        let restarts = if name == "sqlite" { 0 } else { restarts.unwrap_or(replicas / 3) };
+        let plan = Plan { messages, tickets: messages / 10, replicas, kills, restarts, pause, rate: 200 };
         let began = Instant::now();
         let Some(verdict) = one(name, &plan).await else { continue };
         println!(
-            "{name}: {kills} kills in {:.0} s; {} of {} arrived, {} doubled, {} unknown outcomes, {} faults",
+            "{name}: {kills} kills and {restarts} restarts in {:.0} s; {} of {} arrived, {} doubled, {} unknown outcomes, {} faults",
             began.elapsed().as_secs_f64(),
             verdict.arrived,
             plan.messages + plan.tickets,
@@ -76,13 +79,9 @@ async fn one(name: &str, plan: &Plan) -> Option<Verdict> {
     let url = server.database().await;
     std::fs::write(folder.path().join("url"), url.expose()).unwrap();
     let open = async |now| Arc::new(Postgres::open(&url, 4, now).await.unwrap()) as Arc<dyn Store>;
-    let (restarted, several) = (server.clone(), plan.replicas > 1);
-    let half_way = move || {
-        if several {
-            restarted.restart(Duration::from_secs(1));
-        }
-    };
-    let verdict = run(plan, folder.path(), "postgres: {url_file: url}", open, half_way).await;
+    let restarted = server.clone();
+    let restart = move || restarted.restart(Duration::from_secs(1));
+    let verdict = run(plan, folder.path(), "postgres: {url_file: url}", open, restart).await;
     drop(server);
     Some(verdict)
 }

@@ -24,6 +24,7 @@ async fn twenty_kills_on_sqlite_lose_nothing() {
         tickets: 100,
         replicas: 1,
         kills: 20,
+        restarts: 0,
         pause: Duration::from_millis(1500),
         rate: 200,
     };
@@ -35,7 +36,7 @@ async fn twenty_kills_on_sqlite_lose_nothing() {
     holds(&run(&plan, folder.path(), "sqlite: {path: alerter.db}", open, || {}).await);
 }
 
-async fn on_postgres(plan: &Plan, restart: bool) {
+async fn on_postgres(plan: &Plan) {
     let Some(server) = Postgres::start() else { return };
     let folder = tempfile::tempdir().unwrap();
     let url = server.database().await;
@@ -46,12 +47,8 @@ async fn on_postgres(plan: &Plan, restart: bool) {
     let open = async |now| place.open(now).await;
     let server = std::sync::Arc::new(server);
     let restarted = server.clone();
-    let half_way = move || {
-        if restart {
-            restarted.restart(Duration::from_secs(1));
-        }
-    };
-    holds(&run(plan, folder.path(), "postgres: {url_file: url}", open, half_way).await);
+    let restart = move || restarted.restart(Duration::from_secs(1));
+    holds(&run(plan, folder.path(), "postgres: {url_file: url}", open, restart).await);
     drop(server);
 }
 
@@ -62,10 +59,11 @@ async fn twenty_kills_on_postgres_lose_nothing() {
         tickets: 100,
         replicas: 1,
         kills: 20,
+        restarts: 0,
         pause: Duration::from_millis(6500),
         rate: 200,
     };
-    on_postgres(&plan, false).await;
+    on_postgres(&plan).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -75,8 +73,9 @@ async fn ten_kills_among_three_replicas_and_a_restart_of_postgres_lose_nothing()
         tickets: 100,
         replicas: 3,
         kills: 10,
+        restarts: 1,
         pause: Duration::from_millis(4000),
         rate: 200,
     };
-    on_postgres(&plan, true).await;
+    on_postgres(&plan).await;
 }

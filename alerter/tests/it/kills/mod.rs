@@ -28,6 +28,8 @@ pub(crate) struct Plan {
     pub(crate) replicas: usize,
     /// Kills.
     pub(crate) kills: usize,
+    /// Restarts of the store, at equal distances among the kills.
+    pub(crate) restarts: usize,
     /// The longest time between two kills; the shortest is a fifth of it.
     pub(crate) pause: Duration,
     /// Mails a second that the relay takes.
@@ -35,28 +37,26 @@ pub(crate) struct Plan {
 }
 
 /// Carries the plan out in `folder` and judges. `section` is the store's section of the configuration; `open` opens
-/// that store; `half_way` is called once, off the async threads, after half of the kills.
+/// that store; `restart` stops it and starts it again, off the async threads.
 pub(crate) async fn run(
     plan: &Plan,
     folder: &Path,
     section: &str,
     open: impl AsyncFn(Timestamp) -> std::sync::Arc<dyn Store>,
-    half_way: impl FnOnce() + Send + 'static,
+    restart: impl Fn() + Clone + Send + 'static,
 ) -> Verdict {
     let anchor = Timestamp::from_millisecond(Timestamp::now().as_millisecond()).unwrap();
     let clock = Clock::scaled(anchor, SPEED);
     let servers = Servers::start(plan, clock.now()).await;
     let mut fleet = Fleet::start(plan, folder, section, &servers, anchor).await;
     fleet.demand(plan).await;
-    let mut half_way = Some(half_way);
     for kill in 0..plan.kills {
         let pause = plan.pause.mul_f64(rand::random_range(0.2..1.0));
         fleet.live_for(pause).await;
         fleet.kill();
-        if kill == plan.kills / 2
-            && let Some(half_way) = half_way.take()
-        {
-            tokio::task::spawn_blocking(half_way).await.unwrap();
+        let restarts = |kills: usize| kills * (plan.restarts + 1) / plan.kills;
+        if kill > 0 && restarts(kill) > restarts(kill - 1) {
+            tokio::task::spawn_blocking(restart.clone()).await.unwrap();
         }
     }
     let store = open(clock.now()).await;
