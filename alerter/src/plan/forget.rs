@@ -102,7 +102,7 @@ impl Planner {
             effect.changed = now;
             changes.effect(&effect, now);
             self.effects.remove(&effect.key);
-            self.drop_cooldown(&effect.key, changes);
+            self.free_cooldown(&effect, changes);
             self.unhold_effect(&effect.key, now, changes);
             self.uncount_ticket(&effect, changes);
             // Others that it spoke of are spoken of anew.
@@ -123,9 +123,14 @@ impl Planner {
         });
     }
 
+    /// Forgets who is behind the user, unless the same person is behind another one: that one's peace is kept, and
+    /// nothing of it says who else there was.
     fn forget_person(&mut self, user: &str, changes: &mut Changes) -> Option<String> {
         self.asked.remove(user);
         let (Person::Hash(hash), _) = self.people.remove(user)? else { return None };
+        if self.is_behind_another(&hash, user) {
+            return None;
+        }
         let cooled: Vec<(String, String)> =
             self.cooldowns.keys().filter(|(person, _)| *person == hash).cloned().collect();
         for key in cooled {
@@ -135,6 +140,20 @@ impl Planner {
             changes.rows.push(cooldown_row(&key, None));
         }
         Some(hash)
+    }
+
+    fn is_behind_another(&self, hash: &str, user: &str) -> bool {
+        // After a start only what was said to them tells of it.
+        let told: BTreeSet<&str> = self
+            .cooldowns
+            .iter()
+            .filter(|((person, _), _)| person == hash)
+            .map(|(_, cooldown)| cooldown.effect.as_str())
+            .collect();
+        self.people.values().any(|(person, _)| matches!(person, Person::Hash(other) if other == hash))
+            || self.incidents.values().filter(|incident| incident.user != user).any(|incident| {
+                incident.messages.iter().any(|message| told.contains(message.effect.as_str()))
+            })
     }
 
     /// Takes the incident out of memory, and gives the desk's id of its ticket.

@@ -2,7 +2,7 @@
 
 use basiq_alerter::{
     demand::Numbers,
-    plan::Command,
+    plan::{Command, Person},
     store::{EffectState, Phase},
 };
 
@@ -131,6 +131,36 @@ fn removing_a_rule_cancels_what_it_had_planned() {
     assert!(world.done.is_empty(), "{:?}", world.done);
     assert_eq!(world.effects.len(), 2, "an opening and a refresh");
     assert!(world.effects.values().all(|effect| effect.state == EffectState::Cancelled));
+}
+
+/// "Cooldown (24 h per person and template, a person being the hash of the resolved address)": where another user has
+/// the same address, forgetting one of them does not have the other mailed twice.
+#[test]
+fn forgetting_one_of_two_users_with_one_address_keeps_its_cooldown() {
+    for restarted in [false, true] {
+        let mut world = World::new();
+        world.people.insert("u-b".into(), Person::Hash("p-u-a".into()));
+        world.fails("a", "invalid-credentials");
+        world.pass(hours(1));
+        if restarted {
+            world.restart();
+            world.says_all_again();
+        }
+        world.fails("b", "mfa-required");
+        world.pass(hours(1));
+        world.obey(Command::Forget { user: "u-b".into() });
+        assert_eq!(world.forgotten.last().map(|forgotten| forgotten.person.clone()), Some(None));
+        world.recovers("a");
+        world.pass(hours(1));
+        world.fails("a", "invalid-credentials");
+        world.pass(hours(10));
+        let told = |world: &World| {
+            world.told("a").into_iter().filter(|(template, _)| template == "credentials").count()
+        };
+        assert_eq!((told(&world), world.told("b").len()), (1, 1), "restarted: {restarted}");
+        world.pass(hours(12));
+        assert_eq!(told(&world), 2, "it was put off, not dropped");
+    }
 }
 
 /// "`forget` a user: pending effects cancelled, bodies, ids and address hashes erased, counts kept, a keyed

@@ -167,6 +167,7 @@ const SENTENCES: &[(u32, &str, &[&str])] = &[
             "the_cooldown_defers_and_never_drops",
             "what_is_over_at_the_end_of_the_cooldown_is_not_sent",
             "what_may_have_been_taken_begins_a_cooldown_as_well",
+            "forgetting_one_of_two_users_with_one_address_keeps_its_cooldown",
         ],
     ),
     (
