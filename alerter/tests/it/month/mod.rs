@@ -15,3 +15,13 @@ fn a_simulated_month_keeps_its_promises() {
         assert!(counts.openings > 10 && counts.closings > 5 && counts.tickets > 0, "too little: {counts:?}");
     }
 }
+
+/// The same where relay, desk, exporter, alerter, banks and rules fail eight times as often.
+#[test]
+fn a_month_of_many_faults_keeps_its_promises() {
+    for seed in 0..8 {
+        let setup = Setup { seed, users: 120, days: 8, faults: 8.0, watch: None };
+        let counts = simulate(&setup).unwrap_or_else(|story| panic!("{story}"));
+        assert!(counts.restarts > 20 && counts.unknown > 10, "too little: {counts:?}");
+    }
+}

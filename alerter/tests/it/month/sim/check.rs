@@ -35,8 +35,8 @@ impl fmt::Display for Violation {
 /// What was done so far, as the world outside saw it.
 #[derive(Default)]
 pub(super) struct Ledger {
-    /// When a person last got a message of each kind, and its Message-ID.
-    last: HashMap<(String, String), (Timestamp, String)>,
+    /// When a person last got a message of each kind, its Message-ID, and the user it was for.
+    last: HashMap<(String, String), (Timestamp, String, String)>,
     /// Keys of mails whose outcome was known.
     answered: HashSet<String>,
     /// Tickets at the desk, by what they are searched by.
@@ -126,8 +126,8 @@ impl Sim {
         }
         let family = if message.template == "outage" { "delayed" } else { &message.template };
         if let Person::Hash(person) = truth::person(&message.user) {
-            let now = (self.now, message.message_id.clone());
-            if let Some((before, id)) = self.ledger.last.insert((person, family.to_owned()), now)
+            let now = (self.now, message.message_id.clone(), message.user.clone());
+            if let Some((before, id, _)) = self.ledger.last.insert((person, family.to_owned()), now)
                 && id != message.message_id
                 && self.now.duration_since(before) + SLACK < SignedDuration::from_hours(24)
             {
@@ -137,6 +137,11 @@ impl Sim {
             }
         }
         Ok(())
+    }
+
+    /// Nobody knows any more what was said to a user who was forgotten, also not to whoever has the same address.
+    pub(super) fn forgets(&mut self, user: &str) {
+        self.ledger.last.retain(|_, (.., told)| told != user);
     }
 
     /// Nobody is told of a trouble that was over, nor of another than there is.

@@ -20,7 +20,7 @@ use basiq_alerter::{
     demand::Demand,
     evidence::{Bank, Connector, Facts, Snapshot, Traffic},
     incidents::Incident,
-    plan::{Command, Input, Limits, Outcome, Planner, Said, Saved, Settings},
+    plan::{Command, Input, Limits, Outcome, Person, Planner, Said, Saved, Settings},
     store::{Effect, TimelineEntry},
 };
 use check::Ledger;
@@ -216,10 +216,17 @@ impl Sim {
 
     fn keep(&mut self, changes: basiq_alerter::plan::Changes) {
         if let Some(watched) = &self.watch {
-            let known = &self.incidents;
+            let (known, connections) = (&self.incidents, &self.connections);
+            // Also of the person's other connections: their messages bear on each other.
+            let behind = |connection: &str| {
+                let of = connections.get(Self::place(connection))?;
+                Some(truth::person(&of.user)).filter(|person| *person != Person::Nobody)
+            };
+            let person = behind(watched).or(Some(Person::Nobody));
             let of = |entry: &&TimelineEntry| {
                 let new = changes.incidents.iter().find(|incident| incident.reference == entry.incident);
-                new.or_else(|| known.get(&entry.incident)).is_some_and(|it| *it.connection == **watched)
+                new.or_else(|| known.get(&entry.incident))
+                    .is_some_and(|it| *it.connection == **watched || behind(&it.connection) == person)
             };
             self.story.extend(changes.timeline.iter().filter(of).cloned());
         }
@@ -234,6 +241,9 @@ impl Sim {
                 self.waiting.insert((effect.next_attempt, effect.key.clone()));
                 self.effects.insert(effect.key.clone(), effect);
             }
+        }
+        for forgotten in changes.forgotten {
+            self.forgets(&forgotten.user);
         }
         for row in changes.rows {
             let key = (row.kind.to_owned(), row.key);
