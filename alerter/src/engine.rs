@@ -262,7 +262,17 @@ impl Engine {
         for (channel, fault) in &input.circuits {
             self.metrics.circuit(channel, fault.is_some());
         }
-        let changes = self.plan(now, input);
+        let traceparent = input.traceparent.clone();
+        let mut changes = self.plan(now, input);
+        // Whoever is known at hand is not worth a commit of their own.
+        loop {
+            let people = self.resolver.at_hand(&mut changes.unresolved);
+            if people.is_empty() {
+                break;
+            }
+            let traceparent = traceparent.clone();
+            changes.and(self.plan(now, Input { people, traceparent, ..Input::default() }));
+        }
         let unresolved = changes.unresolved.clone();
         let batch = Batch { changes, state, obeyed, heard, at: now, id: Some(rand::random()) };
         if !batch.is_empty() {

@@ -291,6 +291,11 @@ pub trait Contacts: Send + Sync {
     /// The contact of Basiq's user `user`; `None` if the user is not known there.
     async fn resolve(&self, user: &str) -> Result<Option<Contact>, DeliveryError>;
 
+    /// The contact, where it can be said without waiting for anything; `None` where it must be looked up.
+    fn at_hand(&self, _user: &str) -> Option<Contact> {
+        None
+    }
+
     /// Basiq's user whom the partner knows by `external_id`; `None` where the source does not know, or cannot be asked
     /// so.
     async fn user_of(&self, _external_id: &str) -> Result<Option<String>, DeliveryError> {

@@ -9,6 +9,7 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::DeliveryError;
+use crate::plan::hex;
 
 /// A file name made of what people can recognise and a digest of the whole key, so that different keys
 /// never meet and nothing in a key can leave the folder.
@@ -27,7 +28,7 @@ pub(super) fn file_name(readable: &str, key: &str, extension: &str) -> String {
 
 /// SHA-256 of `text` in hexadecimal.
 pub(super) fn digest(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(text.as_bytes()))
 }
 
 /// Makes `path` hold `content`, whole or not at all, off the async threads.

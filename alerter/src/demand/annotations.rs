@@ -92,7 +92,7 @@ impl<'de> Deserialize<'de> for Annotations {
 }
 
 /// Label sets as maps.
-pub(super) mod labels {
+pub(crate) mod labels {
     use super::{BTreeMap, Deserialize as _, Deserializer, Labels, Serializer};
 
     pub(crate) fn serialize<S: Serializer>(labels: &Labels, serializer: S) -> Result<S::Ok, S::Error> {

@@ -9,6 +9,7 @@ use daemon::Timestamp;
 use promql::Labels;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use annotations::labels;
 pub use annotations::{Annotations, Describe};
 pub use row::StateRow;
 

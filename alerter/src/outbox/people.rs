@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, mpsc};
 use super::Domains;
 use crate::{
     channels::{Contact, Contacts, DeliveryError},
-    plan::Person,
+    plan::{Person, hex},
 };
 
 /// Look-ups at a time.
@@ -32,7 +32,7 @@ pub fn person(salt: &Secret, contact: &Contact) -> Option<String> {
 fn keyed(salt: &Secret, text: &str) -> Option<String> {
     let mut mac = Hmac::<Sha256>::new_from_slice(salt.expose().as_bytes()).ok()?;
     mac.update(text.as_bytes());
-    Some(mac.finalize().into_bytes().iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+    Some(hex(&mac.finalize().into_bytes()[..16]))
 }
 
 /// Looks users up until there is an answer.
@@ -60,6 +60,19 @@ impl Resolver {
         Arc::new(Semaphore::new(CONCURRENCY))
     }
 
+    /// Takes those out of `users` whose person is known without looking anybody up.
+    pub fn at_hand(&self, users: &mut Vec<String>) -> Vec<(String, Person)> {
+        let mut found = Vec::new();
+        users.retain(|user| match self.contacts.at_hand(user) {
+            Some(contact) => {
+                found.push((user.clone(), self.found(user, &contact)));
+                false
+            }
+            None => true,
+        });
+        found
+    }
+
     /// Looks a user up in the background.
     pub fn ask(&self, user: String) {
         let resolver = self.clone();
@@ -69,10 +82,7 @@ impl Resolver {
                 let answer = resolver.contacts.resolve(&user).await;
                 drop(slot);
                 let found = match answer {
-                    Ok(Some(contact)) => {
-                        resolver.domains.learn(&user, &contact);
-                        resolver.name(&user, &contact)
-                    }
+                    Ok(Some(contact)) => resolver.found(&user, &contact),
                     Ok(None) | Err(DeliveryError::Permanent { .. } | DeliveryError::Unreachable { .. }) => {
                         Person::Nobody
                     }
@@ -91,7 +101,8 @@ impl Resolver {
         });
     }
 
-    fn name(&self, user: &str, contact: &Contact) -> Person {
+    fn found(&self, user: &str, contact: &Contact) -> Person {
+        self.domains.learn(user, contact);
         let own = || if self.needs_address { None } else { keyed(&self.salt, &format!("user:{user}")) };
         let usable = contact.address.is_some() || !self.needs_address;
         let hash = if usable { person(&self.salt, contact).or_else(own) } else { None };

@@ -231,7 +231,7 @@ impl Planner {
     fn spread_closings(&mut self, now: Timestamp, changes: &mut Changes) {
         let owes = |incident: &&Incident| !incident.is_open() && incident.messages.iter().any(unanswered);
         let owing: Vec<String> =
-            self.incidents.values().filter(owes).map(|incident| incident.reference.clone()).collect();
+            self.incidents().filter(owes).map(|incident| incident.reference.clone()).collect();
         for reference in owing {
             let later = after(now, self.settings.limits.catch_up_spread.mul_f64(share(&reference)));
             self.change(&reference, now, changes, |incident| incident.message_after = Some(later));

@@ -1,6 +1,6 @@
 //! What goes into a step of the planner, and what comes out.
 
-use std::sync::Arc;
+use std::{collections::HashSet, hash::Hash, sync::Arc};
 
 use daemon::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -204,17 +204,36 @@ impl Changes {
             && self.forgotten.is_empty()
     }
 
+    /// Adds what was decided after this, to be committed with it.
+    pub fn and(&mut self, later: Self) {
+        self.incidents.extend(later.incidents);
+        self.effects.extend(later.effects);
+        self.timeline.extend(later.timeline);
+        self.rows.extend(later.rows);
+        self.suppressed.extend(later.suppressed);
+        self.forgotten.extend(later.forgotten);
+        self.unresolved.extend(later.unresolved);
+        self.dedup();
+    }
+
     /// Keeps the last version of what changed several times in one step.
     pub(super) fn dedup(&mut self) {
-        fn last<T>(items: &mut Vec<T>, key: impl Fn(&T) -> String) {
-            let mut seen = std::collections::HashSet::new();
-            items.reverse();
-            items.retain(|item| seen.insert(key(item)));
-            items.reverse();
+        fn last<'a, T, K: Eq + Hash>(items: &'a [T], key: impl Fn(&'a T) -> K) -> Vec<bool> {
+            let mut seen = HashSet::with_capacity(items.len());
+            let mut kept: Vec<bool> = items.iter().rev().map(|item| seen.insert(key(item))).collect();
+            kept.reverse();
+            kept
         }
-        last(&mut self.incidents, |incident| incident.reference.clone());
-        last(&mut self.effects, |effect| effect.key.clone());
-        last(&mut self.rows, |row| format!("{} {}", row.kind, row.key));
+        fn keep<T>(items: &mut Vec<T>, kept: Vec<bool>) {
+            let mut kept = kept.into_iter();
+            items.retain(|_| kept.next().unwrap_or(true));
+        }
+        let kept = last(&self.incidents, |incident| incident.reference.as_str());
+        keep(&mut self.incidents, kept);
+        let kept = last(&self.effects, |effect| effect.key.as_str());
+        keep(&mut self.effects, kept);
+        let kept = last(&self.rows, |row| (row.kind, row.key.as_str()));
+        keep(&mut self.rows, kept);
         self.unresolved.sort();
         self.unresolved.dedup();
     }

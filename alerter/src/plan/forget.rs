@@ -11,7 +11,7 @@ use super::{
     closed::closed_row,
     messages::cooldown_row,
     observe::demand_id,
-    planner::{Next, Planner, after},
+    planner::{Next, Planner, after, hex},
 };
 use crate::{
     incidents::{Incident, Status},
@@ -180,7 +180,7 @@ impl Planner {
         }
         let ticket = incident.ticket.as_ref().and_then(|link| link.remote.clone());
         incident.erase(now);
-        changes.incidents.push(incident);
+        changes.incidents.push(*incident);
         ticket
     }
 }
@@ -190,5 +190,5 @@ fn tombstone(salt: &Secret, user: &str) -> String {
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(salt.expose().as_bytes()) else { return String::new() };
     mac.update(b"forgotten:");
     mac.update(user.as_bytes());
-    mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&mac.finalize().into_bytes())
 }

@@ -73,7 +73,7 @@ impl Planner {
             planner.touched.insert(connection.clone());
             planner.remember_openings(&incident);
             planner.current.insert(connection, reference.clone());
-            planner.incidents.insert(reference, incident);
+            planner.incidents.insert(reference, Box::new(incident));
         }
         planner.effects = saved.effects.into_iter().map(|effect| (effect.key.clone(), effect)).collect();
         Ok(planner)

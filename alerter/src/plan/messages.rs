@@ -268,6 +268,9 @@ impl Planner {
         if let Some(key) = self.cooled_by.get(&effect.key) {
             let Some(cooldown) = self.cooldowns.get_mut(key) else { return };
             cooldown.until = after(cooldown.until, waited);
+            if cooldown.until <= effect.changed {
+                return self.drop_cooldown(&effect.key, changes);
+            }
             return changes.rows.push(cooldown_row(key, Some((cooldown.until, &effect.key))));
         }
         // It was withdrawn while it was on its way, and was taken all the same.
@@ -395,6 +398,8 @@ impl Planner {
                         }
                     }
                 } else {
+                    // Most incidents have one.
+                    incident.messages.reserve_exact(1);
                     incident.messages.push(Message {
                         phase: one.phase,
                         class: incident.class,

@@ -30,6 +30,6 @@ pub use changes::{Changes, Command, Forgotten, Input, Outcome, Pause, Person, Ro
 pub use holds::Hold;
 pub use limits::Limits;
 pub use planner::{Planner, Settings};
-pub(crate) use planner::{after, digest, share, since};
+pub(crate) use planner::{after, digest, hex, share, since};
 pub use retry::BASIQ;
 pub use stops::{Stop, Stops};

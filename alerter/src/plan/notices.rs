@@ -117,6 +117,9 @@ impl Planner {
 
     /// The notice ends with the last effect of its channel that was held.
     pub(super) fn none_held(&mut self, effect: &Effect, now: Timestamp, changes: &mut Changes) {
+        if self.notices.is_empty() {
+            return;
+        }
         let key = format!("held/{}", effect.channel);
         if !self.notices.contains_key(&digest(&format!("{OWN}/{key}"))) {
             return;

@@ -30,13 +30,20 @@ impl Planner {
             return self.notice_fires(&id, demand, now, changes);
         }
         let connection = connection.clone();
-        let known = self.demands.entry(connection.clone()).or_default();
+        // Most connections have one.
+        let known = self.demands.entry(connection.clone()).or_insert_with(|| Vec::with_capacity(1));
+        let body = || serde_json::to_string(&demand).ok();
         match known.iter_mut().find(|old| demand_id(old) == id) {
             Some(old) if *old == demand => return,
-            Some(old) => *old = demand.clone(),
-            None => known.push(demand.clone()),
+            Some(old) => {
+                changes.rows.push(Row { kind: "demand", key: id, body: body() });
+                *old = demand;
+            }
+            None => {
+                changes.rows.push(Row { kind: "demand", key: id, body: body() });
+                known.push(demand);
+            }
         }
-        changes.rows.push(Row { kind: "demand", key: id, body: serde_json::to_string(&demand).ok() });
         self.touched.insert(connection);
     }
 
@@ -156,7 +163,7 @@ impl Planner {
         changes.incidents.push(incident.clone());
         let reference: Arc<str> = incident.reference.as_str().into();
         self.current.insert(connection.clone(), reference.clone());
-        self.incidents.insert(reference, incident);
+        self.incidents.insert(reference, Box::new(incident));
     }
 
     fn new_incident(&self, connection: &str, facts: &Facts, now: Timestamp) -> Incident {

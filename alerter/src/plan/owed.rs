@@ -17,7 +17,7 @@ impl Planner {
     pub(super) fn hand_over_owed(
         &mut self,
         connection: &Arc<str>,
-        mut old: Incident,
+        mut old: Box<Incident>,
         now: Timestamp,
         changes: &mut Changes,
     ) {
@@ -48,7 +48,7 @@ impl Planner {
         let text = format!("the end of {} is told with the end of this one", old.reference);
         changes.tell(&successor, now, "owes", text);
         old.changed = now;
-        changes.incidents.push(old);
+        changes.incidents.push(*old);
         self.change(&successor, now, changes, |incident| {
             owed.iter_mut().for_each(|message| message.earlier = true);
             // What is told of this incident itself comes last: its thread is the one that is answered.

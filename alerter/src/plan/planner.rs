@@ -53,7 +53,7 @@ pub struct Planner {
     pub(super) born: Timestamp,
     pub(super) snapshot: Arc<Snapshot>,
     /// By reference: open incidents, and ended ones that may be continued or owe a message.
-    pub(super) incidents: HashMap<Arc<str>, Incident>,
+    pub(super) incidents: HashMap<Arc<str>, Box<Incident>>,
     /// The incident that a connection's alerts belong to.
     pub(super) current: HashMap<Arc<str>, Arc<str>>,
     /// Demands that fire, by connection.
@@ -119,7 +119,12 @@ impl Planner {
 
     /// Incidents in memory: open ones, and ended ones that may be continued.
     pub fn incidents(&self) -> impl Iterator<Item = &Incident> {
-        self.incidents.values()
+        self.incidents.values().map(AsRef::as_ref)
+    }
+
+    /// The incident of that reference, where it is in memory.
+    pub(super) fn incident(&self, reference: &str) -> Option<&Incident> {
+        self.incidents.get(reference).map(AsRef::as_ref)
     }
 
     /// What is held back until a person decides.
@@ -212,7 +217,7 @@ impl Planner {
             self.due.set(&reference, None);
             self.current.remove(connection);
             if incident != before {
-                changes.incidents.push(incident);
+                changes.incidents.push(*incident);
             }
             return;
         }
@@ -224,14 +229,14 @@ impl Planner {
     /// Puts an incident back that was taken out to be changed, and reports it if it was.
     pub(super) fn put_back(
         &mut self,
-        before: Incident,
-        mut after: Incident,
+        before: Box<Incident>,
+        mut after: Box<Incident>,
         now: Timestamp,
         changes: &mut Changes,
     ) {
         if after != before {
             after.changed = now;
-            changes.incidents.push(after.clone());
+            changes.incidents.push(Incident::clone(&after));
         }
         self.incidents.insert(after.reference.as_str().into(), after);
     }
@@ -398,7 +403,13 @@ pub(crate) fn since(now: Timestamp, then: Timestamp) -> Duration {
 
 /// Lower-case hex of a hash of `text`, 32 digits.
 pub(crate) fn digest(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(text.as_bytes())[..16])
+}
+
+/// Lower-case hex of bytes.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// A stable point of `0..1` for spreading things out.

@@ -102,7 +102,7 @@ impl Planner {
     }
 
     fn plan_digest(&mut self, desk: &str, day: &DeskDay, now: Timestamp, changes: &mut Changes) {
-        let known = day.waiting.iter().filter_map(|reference| self.incidents.get(reference.as_str()));
+        let known = day.waiting.iter().filter_map(|reference| self.incident(reference));
         let mut members: Vec<(&Incident, ReadyTicket)> = known
             .filter_map(|incident| Some((incident, self.overdue_ticket(incident, now)?)))
             // A route that changed meanwhile counts: it is filed there.

@@ -159,7 +159,7 @@ impl Planner {
             same && incident.is_open() && incident.ticket.is_none()
         };
         let mut members: Vec<&Incident> =
-            kin.iter().filter_map(|reference| self.incidents.get(reference)).filter(fits).collect();
+            kin.iter().filter_map(|reference| self.incident(reference)).filter(fits).collect();
         members.sort_by_key(|incident| incident.failing_since);
         let Some(first) = members.first() else { return };
         let count = members.len();

@@ -215,7 +215,7 @@ impl Planner {
                     description: format!(
                         "It is in major outage since {}. {} connections of it fail here. No refresh and no ticket of theirs counts time until it lifts.",
                         trouble.since,
-                        self.incidents.values().filter(open).count()
+                        self.incidents().filter(open).count()
                     ),
                     institution: institution.to_string(),
                     scenario: "major-outage",

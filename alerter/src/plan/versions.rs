@@ -135,7 +135,7 @@ impl Planner {
         for (rule, batch) in std::mem::take(&mut self.firsts) {
             let reached: Vec<&Incident> = batch
                 .iter()
-                .filter_map(|connection| self.incidents.get(self.current.get(connection)?))
+                .filter_map(|connection| self.incident(self.current.get(connection)?))
                 .filter(|incident| self.would_tell(incident, &rule))
                 .collect();
             let people: BTreeSet<&str> = reached.iter().map(|incident| incident.user.as_str()).collect();

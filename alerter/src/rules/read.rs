@@ -11,6 +11,7 @@ use super::{
     template::Template,
     yaml::{self, Node, Value},
 };
+use crate::plan::hex;
 
 /// Reads the groups of a file; what is wrong is added to `errors`, and what is odd is returned beside them.
 pub(super) fn groups(
@@ -234,7 +235,7 @@ impl Reader<'_> {
             hash.update(text.as_bytes());
             hash.update([0xff]);
         }
-        let identity: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let identity = hex(&hash.finalize()[..8]);
 
         let kind = if alert.is_empty() {
             if record.contains(['{', '}']) {

@@ -83,7 +83,7 @@ fn every_template_reads_as_it_was_looked_at() {
         golden(&format!("{template}.txt"), &format!("Subject: {}\n\n{}", one.subject, one.text));
         golden(&format!("{template}.html"), &one.html);
         let mail = renderer.mail(&message(template), &contact(), &from()).unwrap();
-        golden(&format!("{template}.eml"), &String::from_utf8(mail.bytes).unwrap());
+        golden(&format!("{template}.eml"), &mail.content);
 
         let mut several = message(template);
         several.connections.push(connection("AU00001", "Nucleus Bank"));
@@ -135,8 +135,7 @@ fn the_rules_for_what_a_message_may_say_hold_in_every_template() {
 #[test]
 fn headers_thread_and_stop_automatic_replies() {
     let renderer = Renderer::new(sender(), None).unwrap();
-    let opening =
-        String::from_utf8(renderer.mail(&message("delayed"), &contact(), &from()).unwrap().bytes).unwrap();
+    let opening = renderer.mail(&message("delayed"), &contact(), &from()).unwrap().content;
     for line in [
         "Message-ID: <delayed.1@alerts.piper.example>\r\n",
         "Date: Sun, 22 Nov 2026 02:00:00 +0000\r\n",
@@ -147,12 +146,10 @@ fn headers_thread_and_stop_automatic_replies() {
         assert!(opening.contains(line), "{line} is not in\n{opening}");
     }
     assert!(!opening.contains("In-Reply-To"));
-    let closing =
-        String::from_utf8(renderer.mail(&message("ready"), &contact(), &from()).unwrap().bytes).unwrap();
+    let closing = renderer.mail(&message("ready"), &contact(), &from()).unwrap().content;
     assert!(closing.contains("In-Reply-To: <delayed.1@alerts.piper.example>\r\n"));
     assert!(closing.contains("References: <delayed.1@alerts.piper.example>\r\n"));
-    let again =
-        String::from_utf8(renderer.mail(&message("ready"), &contact(), &from()).unwrap().bytes).unwrap();
+    let again = renderer.mail(&message("ready"), &contact(), &from()).unwrap().content;
     assert_eq!(closing, again, "every attempt sends the same bytes");
 }
 
@@ -160,8 +157,7 @@ fn headers_thread_and_stop_automatic_replies() {
 fn a_sender_may_be_named_in_its_address() {
     let renderer = Renderer::new(sender(), None).unwrap();
     let named = Mailbox::parse("Piper Help <no-reply@piper.example>").unwrap();
-    let mail =
-        String::from_utf8(renderer.mail(&message("ready"), &contact(), &named).unwrap().bytes).unwrap();
+    let mail = renderer.mail(&message("ready"), &contact(), &named).unwrap().content;
     let from = mail.lines().find(|line| line.starts_with("From: ")).unwrap();
     assert!(from.contains("Piper Help") && from.ends_with(" <no-reply@piper.example>"), "{from}");
     for wrong in ["", "nobody", "a@b.test, c@d.test", "<>"] {
@@ -189,7 +185,7 @@ fn hostile_text_in_every_field_stays_text() {
         assert!(rendered.html.contains("{{ legal_name }}"), "values are not templates");
         assert!(rendered.subject.len() < 1000 && rendered.html.len() < 40_000);
         let mail = renderer.mail(&message, &contact, &from()).unwrap();
-        let text = String::from_utf8(mail.bytes).unwrap();
+        let text = mail.content;
         let (head, _) = text.split_once("\r\n\r\n").unwrap();
         for line in head.split("\r\n") {
             assert!(!line.to_ascii_lowercase().starts_with("bcc"), "{template}: {line}");

@@ -11,7 +11,7 @@ use crate::messages::{contact, message, sender};
 fn mail(sender: Sender, template: &str, to: &Contact) -> String {
     let renderer = Renderer::new(sender, None).unwrap();
     let from = Mailbox::parse("no-reply@piper.example").unwrap();
-    String::from_utf8(renderer.mail(&message(template), to, &from).unwrap().bytes).unwrap()
+    renderer.mail(&message(template), to, &from).unwrap().content
 }
 
 fn head(mail: &str) -> &str {

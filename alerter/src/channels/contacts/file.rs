@@ -140,6 +140,11 @@ impl Contacts for File {
         Ok(self.users().await?.get(user).cloned())
     }
 
+    fn at_hand(&self, user: &str) -> Option<Contact> {
+        let known = self.known.try_lock().ok()?;
+        known.users.get(user).filter(|_| known.looked.elapsed() < FRESH).cloned()
+    }
+
     async fn user_of(&self, external_id: &str) -> Result<Option<String>, DeliveryError> {
         let users = self.users().await?;
         let mut known = users.iter();
@@ -165,13 +170,15 @@ mod tests {
         let ann = source.resolve("u1").await.unwrap().unwrap();
         assert_eq!(ann.address.unwrap().expose(), "a@example.test");
         assert_eq!(source.resolve("u2").await.unwrap().unwrap().external_id.as_deref(), Some("x2"));
-        assert!(source.resolve("u3").await.unwrap().is_none());
+        assert!(source.resolve("u3").await.unwrap().is_none() && source.at_hand("u3").is_none());
+        assert_eq!(source.at_hand("u2").unwrap().external_id.as_deref(), Some("x2"));
         assert_eq!(source.user_of("x2").await.unwrap().as_deref(), Some("u2"));
         assert_eq!(source.user_of("x3").await.unwrap(), None);
 
         // Long enough for it to be looked at again.
         let pause = || tokio::time::sleep(FRESH * 2);
         pause().await;
+        assert!(source.at_hand("u2").is_none(), "what was read long ago must be looked up");
         fs::write(&path, "- {user_id: u3, address: c@example.test, unknown: secret@example.test}\n").unwrap();
         let error = source.resolve("u3").await.unwrap_err().to_string();
         assert!(error.contains("line 1") && !error.contains("secret@") && !error.contains("c@"), "{error}");

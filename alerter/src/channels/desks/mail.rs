@@ -78,7 +78,7 @@ impl Desk for ByMail {
             answers: None,
             at: ticket.at,
         };
-        let sent = desk(self.relay.send(&self.from.address, &mail.mail()?).await)?;
+        let sent = desk(self.relay.send(&self.from.address, || mail.mail()).await)?;
         // The ticket's own key makes the thread of its comments.
         Ok(Receipt { remote: ticket.key.clone(), detail: sent.detail })
     }
@@ -97,7 +97,7 @@ impl Desk for ByMail {
             answers: Some(remote),
             at: comment.at,
         };
-        let sent = desk(self.relay.send(&self.from.address, &mail.mail()?).await)?;
+        let sent = desk(self.relay.send(&self.from.address, || mail.mail()).await)?;
         Ok(Receipt { remote: remote.to_owned(), detail: sent.detail })
     }
 }

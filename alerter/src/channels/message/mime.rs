@@ -5,9 +5,10 @@ use std::time::SystemTime;
 use daemon::Secret;
 use lettre::{
     Address, Message,
+    address::Envelope,
     message::{
-        MessageBuilder, MultiPart, SinglePart,
-        header::{ContentType, HeaderName, HeaderValue},
+        Body, MessageBuilder, MultiPart, SinglePart,
+        header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue},
     },
 };
 
@@ -53,9 +54,23 @@ impl Mailbox {
 /// A mail, ready for a relay.
 pub struct Mail {
     /// The whole message, headers and body, with CRLF line ends.
-    pub bytes: Vec<u8>,
+    pub content: String,
     /// Whom it goes to.
     pub(crate) to: Address,
+}
+
+fn cannot() -> DeliveryError {
+    DeliveryError::Permanent { why: "the mail's headers cannot be written".to_owned() }
+}
+
+impl Mail {
+    pub(super) fn new(
+        built: Result<Message, lettre::error::Error>,
+        to: Address,
+    ) -> Result<Self, DeliveryError> {
+        let content = String::from_utf8(built.map_err(|_| cannot())?.formatted()).map_err(|_| cannot())?;
+        Ok(Self { content, to })
+    }
 }
 
 pub(super) fn mail(
@@ -66,8 +81,9 @@ pub(super) fn mail(
     sender: &Sender,
 ) -> Result<Mail, DeliveryError> {
     let to = address(to.address.as_ref())?;
-    let permanent = |why: &str| DeliveryError::Permanent { why: why.to_owned() };
+    let envelope = Envelope::new(Some(from.address.clone()), vec![to.clone()]);
     let mut builder = Message::builder()
+        .envelope(envelope.map_err(|_| cannot())?)
         .from(from.shown(Some(sender.brand())))
         .to(lettre::message::Mailbox::new(None, to.clone()))
         .date(SystemTime::from(message.at))
@@ -80,16 +96,33 @@ pub(super) fn mail(
     if let Some(page) = &sender.preferences_url {
         builder = builder.raw_header(header("List-Unsubscribe", &format!("<{page}>")));
     }
-    let part = |kind: ContentType, body: &str| SinglePart::builder().header(kind).body(body.to_owned());
+    let part = |kind: ContentType, text: &str| SinglePart::builder().header(kind).body(body(text));
     // The same bytes for every attempt: the boundary comes from the key instead of chance.
     let alternative = MultiPart::alternative()
         .boundary(&durable::digest(&message.key)[..32])
         .singlepart(part(ContentType::TEXT_PLAIN, &rendered.text))
         .singlepart(part(ContentType::TEXT_HTML, &rendered.html));
-    let mail = automatic(builder)
-        .multipart(alternative)
-        .map_err(|_| permanent("the message's headers cannot be written"))?;
-    Ok(Mail { bytes: mail.formatted(), to })
+    Mail::new(automatic(builder).multipart(alternative), to)
+}
+
+/// The longest line of a mail, without its end (RFC 5322, section 2.1.1).
+const LONGEST_LINE: usize = 998;
+
+/// A text as it is sent: as it stands where mail can carry it so, else in the shortest encoding. Chosen here because
+/// the library encodes whatever has a line of 76 characters, which most HTML has: bytes of markup would become three.
+fn body(text: &str) -> Body {
+    let longest = text.split('\n').map(str::len).max().unwrap_or_default();
+    if !text.is_ascii() || longest > LONGEST_LINE || text.contains('\0') {
+        return Body::new(text.to_owned());
+    }
+    let mut bytes = Vec::with_capacity(text.len() + text.len() / 32 + 16);
+    for (n, line) in text.split('\n').enumerate() {
+        if n > 0 {
+            bytes.extend_from_slice(b"\r\n");
+        }
+        bytes.extend(line.bytes().filter(|byte| *byte != b'\r'));
+    }
+    Body::dangerous_pre_encoded(bytes, ContentTransferEncoding::SevenBit)
 }
 
 /// Answers the message with this id, and so appears below it.
@@ -125,4 +158,27 @@ fn message_id(text: &str) -> Result<String, DeliveryError> {
         return Err(DeliveryError::Permanent { why: "the Message-ID is not one".to_owned() });
     }
     Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_mail_cannot_carry_is_encoded() {
+        let sent = |text: &str| {
+            let body = body(text);
+            (body.encoding(), String::from_utf8(body.into_vec()).unwrap())
+        };
+        let long = "x".repeat(LONGEST_LINE);
+        assert_eq!(
+            sent(&format!("one\r\ntwo = 2\n{long}\n")),
+            (ContentTransferEncoding::SevenBit, format!("one\r\ntwo = 2\r\n{long}\r\n"))
+        );
+        assert_eq!(sent(&format!("{long}x")).0, ContentTransferEncoding::QuotedPrintable);
+        assert_eq!(
+            sent("Aroha's kōrero"),
+            (ContentTransferEncoding::QuotedPrintable, "Aroha's k=C5=8Drero".to_owned())
+        );
+    }
 }

@@ -41,9 +41,7 @@ impl Plain<'_> {
         if let Some(opening) = self.answers {
             builder = thread(builder, message_id(opening, self.from));
         }
-        let mail = automatic(builder).singlepart(SinglePart::plain(self.text.to_owned())).map_err(|_| {
-            DeliveryError::Permanent { why: "the mail's headers cannot be written".to_owned() }
-        })?;
-        Ok(Mail { bytes: mail.formatted(), to: self.to.address.clone() })
+        let mail = automatic(builder).singlepart(SinglePart::plain(self.text.to_owned()));
+        Mail::new(mail, self.to.address.clone())
     }
 }

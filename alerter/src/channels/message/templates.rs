@@ -166,5 +166,40 @@ fn html_of(name: &str, inside: &str) -> Result<String, SettingsError> {
     };
     // On its own first: what closes or opens more than its own elements shows here.
     render(inside)?;
-    render(&format!("{}{inside}{footer}", embedded("_layout/header.mjml")?))
+    render(&format!("{}{inside}{footer}", embedded("_layout/header.mjml")?)).map(|html| folded(&html))
+}
+
+/// The same document in lines that mail carries as they are (RFC 5322 takes 998 characters, and values make them
+/// longer), broken only where white space between blocks means nothing.
+fn folded(html: &str) -> String {
+    const BLOCKS: [&str; 8] = ["<table", "<tr", "<td", "<div", "</table", "</tr", "</td", "</div"];
+    let mut lines = String::with_capacity(html.len() + html.len() / 64);
+    let (mut done, mut line) = (0, 0);
+    for (at, _) in html.match_indices("><") {
+        let next = at + 1;
+        line = html[done..next].rfind('\n').map_or(line, |end| done + end + 1);
+        if next - line >= 240 && BLOCKS.iter().any(|block| html[next..].starts_with(block)) {
+            lines.push_str(&html[done..next]);
+            lines.push('\n');
+            (done, line) = (next, next);
+        }
+    }
+    lines.push_str(&html[done..]);
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markup_is_broken_between_blocks_alone() {
+        let cell = "<td style=\"padding:0 24px;\"><a href=\"https://x.example\">one</a><b>two</b></td>";
+        let row = format!("<table><tr>{}</tr></table>", cell.repeat(20));
+        let lines = folded(&row);
+        assert_eq!(lines.replace('\n', ""), row);
+        assert!(lines.lines().count() > 4 && lines.lines().all(|line| line.len() < 400), "{lines}");
+        assert!(!lines.contains(">\n<a") && !lines.contains(">\n<b"), "{lines}");
+        assert_eq!(folded("<p>short</p><table></table>"), "<p>short</p><table></table>");
+    }
 }

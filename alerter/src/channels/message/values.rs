@@ -106,7 +106,7 @@ fn day(at: Timestamp, offset_hours: i8) -> String {
 /// One line without control characters, without characters that change the direction of text or cannot
 /// be seen, of at most `max` characters.
 pub(super) fn clean(text: &str, max: usize) -> String {
-    let mut out = String::new();
+    let mut out = String::with_capacity(text.len().min(4 * max));
     let mut count = 0;
     for c in text.chars() {
         let c = match c {

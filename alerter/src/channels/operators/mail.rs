@@ -70,6 +70,6 @@ impl Operators for ByMail {
         let subject = format!("[{word}] {} ({})", notice.summary, self.environment);
         let (from, to) = (&self.from, &self.to);
         let mail = Plain { from, to, subject: &subject, text: &text, key: &key, answers, at };
-        desk(self.relay.send(&self.from.address, &mail.mail()?).await)
+        desk(self.relay.send(&self.from.address, || mail.mail()).await)
     }
 }

@@ -184,12 +184,18 @@ impl Relay {
         })
     }
 
-    /// Hands over one mail for its one recipient.
-    pub(crate) async fn send(&self, from: &Address, mail: &Mail) -> Result<Receipt, DeliveryError> {
+    /// Hands over one mail for its one recipient. It is made once there is a connection for it, so that those that
+    /// wait for one take no room.
+    pub(crate) async fn send(
+        &self,
+        from: &Address,
+        mail: impl FnOnce() -> Result<Mail, DeliveryError>,
+    ) -> Result<Receipt, DeliveryError> {
         let stopped = |_| DeliveryError::Retry { after: None, why: "the relay is being closed".to_owned() };
         let _connection = self.connections.acquire().await.map_err(stopped)?;
         let wait = self.pace.lock().await.take(Instant::now());
         tokio::time::sleep(wait).await;
+        let mail = mail()?;
         let mut reused = true;
         loop {
             let idle = if reused { self.idle().await } else { None };
@@ -203,7 +209,7 @@ impl Relay {
                     }
                 }
             };
-            match session.send(from, &mail.to, &mail.bytes).await {
+            match session.send(from, &mail.to, &mail.content).await {
                 Ok(response) => {
                     self.keep(session).await;
                     return Ok(receipt(&response));

@@ -85,7 +85,7 @@ impl Session {
         &mut self,
         from: &Address,
         to: &Address,
-        content: &[u8],
+        content: &str,
     ) -> Result<Response, Failure> {
         self.messages += 1;
         let mut parameters = Vec::new();
@@ -105,8 +105,8 @@ impl Session {
         } else {
             self.announce(mail, rcpt).await?;
         }
-        let response =
-            within(self.deadlines.content, Step::Content, self.connection.message(content)).await?;
+        let content = self.connection.command(Content(content));
+        let response = within(self.deadlines.content, Step::Content, content).await?;
         self.used = Instant::now();
         Ok(response)
     }
@@ -156,6 +156,28 @@ impl Session {
     pub(super) async fn close(mut self) {
         // Whatever the answer: the connection is dropped.
         let _ = timeout(Duration::from_secs(1), self.connection.command(Quit)).await;
+    }
+}
+
+/// A message as it goes after DATA: with a dot before lines that begin with one, and the end in the same write
+/// (RFC 5321, section 4.5.2).
+struct Content<'a>(&'a str);
+
+impl fmt::Display for Content<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0;
+        if rest.starts_with('.') {
+            f.write_str(".")?;
+        }
+        while let Some(at) = memchr::memmem::find(rest.as_bytes(), b"\r\n.") {
+            let (before, after) = rest.split_at(at + 2);
+            f.write_str(before)?;
+            f.write_str(".")?;
+            f.write_str(&after[..1])?;
+            rest = &after[1..];
+        }
+        f.write_str(rest)?;
+        f.write_str(if self.0.ends_with("\r\n") { ".\r\n" } else { "\r\n.\r\n" })
     }
 }
 
@@ -263,4 +285,18 @@ pub(super) fn connector(ca: Option<&[u8]>) -> Result<TlsConnector, String> {
         }
     };
     Ok(TlsConnector::from(Arc::new(config)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_begin_with_a_dot_get_another_and_the_end_stands_alone() {
+        let sent = |text: &str| Content(text).to_string();
+        assert_eq!(sent("a\r\nb\r\n"), "a\r\nb\r\n.\r\n");
+        assert_eq!(sent("a"), "a\r\n.\r\n");
+        assert_eq!(sent(".a\r\n.\r\n..b\r\n.\r\n"), "..a\r\n..\r\n...b\r\n..\r\n.\r\n");
+        assert_eq!(sent("a.\r\n.\r\n.é"), "a.\r\n..\r\n..é\r\n.\r\n");
+    }
 }

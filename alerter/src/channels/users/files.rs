@@ -56,7 +56,7 @@ impl Channel for Files {
         let name = durable::file_name(&format!("{}-{}", message.template, message.user), &message.key, "eml");
         let path = self.directory.join(name);
         if durable::read(path.clone()).await?.is_none() {
-            durable::write(path.clone(), mail.bytes).await?;
+            durable::write(path.clone(), mail.content.into_bytes()).await?;
         }
         Ok(Receipt { remote: path.display().to_string(), detail: "written as a file".to_owned() })
     }

@@ -97,7 +97,7 @@ struct Smtp {
 #[async_trait]
 impl Channel for Smtp {
     async fn deliver(&self, message: &UserMessage, to: &Contact) -> Result<Receipt, DeliveryError> {
-        let mail = self.renderer.mail(message, to, &self.from)?;
-        self.relay.send(&self.from.address, &mail).await
+        let mail = || self.renderer.mail(message, to, &self.from);
+        self.relay.send(&self.from.address, mail).await
     }
 }

@@ -2,18 +2,18 @@
 //! committed is taken back, as if it had never come.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
 use daemon::Timestamp;
 use jiff::SignedDuration;
-use promql::Labels;
+use promql::{Interner, Labels};
 use serde::{Deserialize, Serialize};
 
 use super::alert::Received;
 use crate::{
-    demand::{Demand, StateRow, Subject},
+    demand::{Annotations, Demand, StateRow, Subject},
     rules::{Ask, Changes, NOTHING, fingerprint},
     sources::Row,
 };
@@ -22,12 +22,15 @@ use crate::{
 const REMEMBER: SignedDuration = SignedDuration::from_hours(1);
 /// More alerts than any installation has firing.
 const MAX_ALERTS: usize = 1_000_000;
+/// Texts are let go of after so many alerts were forgotten, or as many as there are.
+const SWEEP: usize = 1000;
 
 /// One alert as it was sent last.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Entry {
-    labels: BTreeMap<String, String>,
-    annotations: BTreeMap<String, String>,
+    #[serde(with = "crate::demand::labels")]
+    labels: Labels,
+    annotations: Annotations,
     starts_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ends_at: Option<Timestamp>,
@@ -53,6 +56,10 @@ pub(super) struct Pushed {
     source: Arc<str>,
     templates: Arc<[String]>,
     entries: HashMap<u64, Entry>,
+    /// Most labels are those of many alerts.
+    texts: Interner,
+    /// How many were forgotten since texts that nobody holds were let go of.
+    forgotten: usize,
     /// [`Entry::due`] of all that have one.
     due: BTreeSet<(Timestamp, u64)>,
     /// What was there before the changes that are not kept yet.
@@ -63,11 +70,15 @@ impl Pushed {
     /// Puts back what the store kept.
     pub(super) fn restore(source: Arc<str>, templates: Arc<[String]>, rows: &[Row]) -> (Self, Changes) {
         let (entries, due, before) = (HashMap::new(), BTreeSet::new(), Vec::new());
-        let mut pushed = Self { source, templates, entries, due, before };
+        let mut pushed =
+            Self { source, templates, entries, texts: Interner::new(), forgotten: 0, due, before };
         let mut changes = Changes::default();
         for (key, body) in rows {
             match (u64::from_str_radix(key, 16), serde_json::from_slice::<Entry>(body)) {
-                (Ok(key), Ok(entry)) => pushed.set(key, Some(entry)),
+                (Ok(key), Ok(mut entry)) => {
+                    entry.labels = pushed.texts.labels(entry.labels.iter());
+                    pushed.set(key, Some(entry));
+                }
                 _ => changes.state.push(StateRow::new(key.clone(), None)),
             }
         }
@@ -119,6 +130,11 @@ impl Pushed {
                 }
             }
         }
+        // Of an alert that came twice the last word is kept.
+        let mut seen = HashSet::with_capacity(changes.state.len());
+        changes.state.reverse();
+        changes.state.retain(|row| seen.insert(row.key().into_owned()));
+        changes.state.reverse();
         (changes, errors)
     }
 
@@ -137,6 +153,8 @@ impl Pushed {
             None if self.entries.len() >= MAX_ALERTS => return Err("too many alerts".to_owned()),
             _ => {}
         }
+        let labels = self.texts.labels(&labels);
+        let annotations = Annotations::from(annotations);
         let entry = Entry { labels, annotations, starts_at, ends_at, ended: over.then_some(now) };
         let demand = self.demand(key, &entry)?;
         if over {
@@ -149,9 +167,7 @@ impl Pushed {
     }
 
     fn put(&mut self, key: u64, entry: Entry, changes: &mut Changes) {
-        let row = format!("{key:016x}");
-        changes.state.retain(|earlier| earlier.key() != row);
-        changes.state.push(StateRow::new(row, serde_json::to_vec(&entry).ok()));
+        changes.state.push(StateRow::new(format!("{key:016x}"), serde_json::to_vec(&entry).ok()));
         self.set(key, Some(entry));
     }
 
@@ -167,11 +183,16 @@ impl Pushed {
                 Some(_) => {
                     changes.state.push(StateRow::new(format!("{key:016x}"), None));
                     self.set(key, None);
+                    self.forgotten += 1;
                 }
                 None => {
                     self.due.remove(&(due, key));
                 }
             }
+        }
+        if self.forgotten > SWEEP.max(self.entries.len()) {
+            self.forgotten = 0;
+            self.texts.sweep();
         }
         changes
     }
@@ -189,23 +210,23 @@ impl Pushed {
 
     fn demand(&self, key: u64, entry: &Entry) -> Result<Demand, String> {
         let templates: Vec<&str> = self.templates.iter().map(String::as_str).collect();
-        let annotation = |name: &str| entry.annotations.get(name).map(String::as_str);
-        let action = entry.labels.get("action").map(String::as_str);
-        let ask = Ask::read(action, annotation, &templates).map_err(|errors| {
+        let annotations = entry.annotations.rendered();
+        let annotation = |name: &str| annotations.get(name).map(String::as_str);
+        let ask = Ask::read(entry.labels.get("action"), annotation, &templates).map_err(|errors| {
             let reasons: Vec<_> =
                 errors.into_iter().map(|(name, reason)| format!("{name}: {reason}")).collect();
             reasons.join("; ")
         })?;
         let ask = ask.ok_or("label action is missing")?;
-        let rule = entry.labels.get("alertname").ok_or("label alertname is missing")?;
+        let rule = entry.labels.get_shared("alertname").ok_or("label alertname is missing")?;
         Ok(Demand {
             source: self.source.clone(),
-            rule: rule.as_str().into(),
+            rule: rule.clone(),
             definition: Arc::default(),
             action: ask.action,
             subject: subject(&entry.labels),
-            labels: Labels::new(&entry.labels),
-            annotations: entry.annotations.clone().into(),
+            labels: entry.labels.clone(),
+            annotations: entry.annotations.clone(),
             template: ask.template,
             closing_template: ask.closing_template,
             numbers: ask.numbers,
@@ -215,10 +236,10 @@ impl Pushed {
     }
 }
 
-fn subject(labels: &BTreeMap<String, String>) -> Subject {
-    match (labels.get("connection_id"), labels.get("user_id")) {
+fn subject(labels: &Labels) -> Subject {
+    match (labels.get_shared("connection_id"), labels.get_shared("user_id")) {
         (Some(connection), Some(user)) => {
-            Subject::Connection { connection: connection.as_str().into(), user: user.as_str().into() }
+            Subject::Connection { connection: connection.clone(), user: user.clone() }
         }
         _ => Subject::Other,
     }

@@ -4,6 +4,7 @@ mod browse;
 mod erase;
 mod forget;
 mod read;
+mod rows;
 mod suppressed;
 mod write;
 

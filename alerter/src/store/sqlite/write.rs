@@ -4,9 +4,12 @@ use std::borrow::Cow;
 
 use async_trait::async_trait;
 use daemon::{Secret, Timestamp};
-use sqlx::{QueryBuilder, Sqlite as Dialect, Transaction};
+use sqlx::{Sqlite as Dialect, Transaction};
 
-use super::{Sqlite, forget};
+use super::{
+    Sqlite, forget,
+    rows::{Rows, Values, pieces},
+};
 use crate::{
     incidents::Incident,
     plan::{Changes, Command, Saved},
@@ -16,20 +19,43 @@ use crate::{
     },
 };
 
-/// Rows a statement, at most: beyond this nothing is gained, and SQLite bounds the number of parameters.
-const ROWS: usize = 128;
-
 pub(super) type Tx = Transaction<'static, Dialect>;
 
-/// Splits rows into pieces of 128, 64, 32, … rows, so that there are few statements, which stay prepared.
-fn pieces<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
-    std::iter::from_fn(move || {
-        let size = rows.len().checked_ilog2().map(|log| (1 << log).min(ROWS))?;
-        let (piece, rest) = rows.split_at(size);
-        rows = rest;
-        Some(piece)
-    })
-}
+/// Whose an incident is does not change, so that the indexes of that stay as they are.
+static INCIDENTS: Rows = Rows::new(
+    "INSERT INTO incidents \
+     (reference, connection, user, institution, scenario, open, baseline, failing, changed, ticket, body) VALUES",
+    11,
+    " ON CONFLICT (reference) DO UPDATE SET institution = excluded.institution, scenario = excluded.scenario, \
+     open = excluded.open, baseline = excluded.baseline, failing = excluded.failing, changed = excluded.changed, \
+     ticket = excluded.ticket, body = excluded.body",
+);
+static EFFECTS: Rows = Rows::new(
+    "INSERT INTO effects (key, action, channel, state, marks, due, changed, body) VALUES",
+    8,
+    " ON CONFLICT (key) DO UPDATE SET action = excluded.action, channel = excluded.channel, \
+     state = excluded.state, marks = excluded.marks, changed = excluded.changed, body = excluded.body \
+     WHERE excluded.marks >= effects.marks",
+);
+static ATTEMPTING: Rows = Rows::new(
+    "UPDATE effects SET state = 'attempting', marks = marks + 1 WHERE key IN (VALUES",
+    1,
+    ") AND state IN ('planned', 'deferred', 'unknown') RETURNING key",
+);
+static LINKS: Rows = Rows::new("INSERT OR IGNORE INTO effect_incidents (incident, effect) VALUES", 2, "");
+static TIMELINE: Rows = Rows::new("INSERT INTO timeline (incident, at, effect, what, text) VALUES", 5, "");
+static PLANNER: Rows = Rows::new(
+    "INSERT INTO planner (kind, key, body) VALUES",
+    3,
+    " ON CONFLICT (kind, key) DO UPDATE SET body = excluded.body",
+);
+static PLANNER_GONE: Rows = Rows::new("DELETE FROM planner WHERE (kind, key) IN (VALUES", 2, ")");
+static STATE: Rows = Rows::new(
+    "INSERT INTO source_state (source, key, body) VALUES",
+    3,
+    " ON CONFLICT (source, key) DO UPDATE SET body = excluded.body",
+);
+static STATE_GONE: Rows = Rows::new("DELETE FROM source_state WHERE (source, key) IN (VALUES", 2, ")");
 
 #[async_trait]
 impl Store for Sqlite {
@@ -94,15 +120,11 @@ impl Store for Sqlite {
         // All or none: what is marked while its line hears of an error would not be attempted before a restart.
         let mut tx = self.writer.begin().await?;
         for keys in pieces(keys) {
-            let mut query = QueryBuilder::<Dialect>::new(
-                "UPDATE effects SET state = 'attempting', marks = marks + 1 WHERE key IN (",
-            );
-            let mut list = query.separated(", ");
-            for key in keys {
-                list.push_bind(key.clone());
-            }
-            query.push(") AND state IN ('planned', 'deferred', 'unknown') RETURNING key");
-            marked.extend(query.build_query_scalar::<String>().fetch_all(&mut *tx).await?);
+            let (text, keys) = ATTEMPTING.of(keys, |row, key| {
+                row.text(key);
+            })?;
+            let query = sqlx::query_scalar_with::<_, String, _>(sqlx::AssertSqlSafe(text), keys);
+            marked.extend(query.fetch_all(&mut *tx).await?);
         }
         tx.commit().await?;
         Ok(marked)
@@ -188,31 +210,20 @@ impl Store for Sqlite {
 }
 
 async fn write_incidents(tx: &mut Tx, incidents: &[Incident]) -> Result<(), StoreError> {
-    for incidents in pieces(incidents) {
-        let mut query = QueryBuilder::<Dialect>::new(
-            "INSERT INTO incidents \
-             (reference, connection, user, institution, scenario, open, baseline, failing, changed, body) ",
-        );
-        query.push_values(incidents, |mut row, incident| {
-            row.push_bind(incident.reference.clone())
-                .push_bind(incident.connection.clone())
-                .push_bind(incident.user.clone())
-                .push_bind(incident.institution.clone())
-                .push_bind(incident.scenario.clone())
-                .push_bind(i64::from(incident.is_open()))
-                .push_bind(i64::from(incident.baseline.is_some()))
-                .push_bind(incident.failing_since.as_millisecond())
-                .push_bind(incident.changed.as_millisecond())
-                .push_bind(json(incident));
-        });
-        // Whose it is does not change, so that the indexes of that stay as they are.
-        query.push(
-            " ON CONFLICT (reference) DO UPDATE SET institution = excluded.institution, \
-             scenario = excluded.scenario, open = excluded.open, baseline = excluded.baseline, \
-             failing = excluded.failing, changed = excluded.changed, body = excluded.body",
-        );
-        query.build().execute(&mut **tx).await?;
-    }
+    let values = |row: &mut Values, incident: &Incident| {
+        row.text(&incident.reference)
+            .text(&incident.connection)
+            .text(&incident.user)
+            .text(&incident.institution)
+            .text(&incident.scenario)
+            .put(i64::from(incident.is_open()))
+            .put(i64::from(incident.baseline.is_some()))
+            .put(incident.failing_since.as_millisecond())
+            .put(incident.changed.as_millisecond())
+            .maybe(incident.ticket.as_ref().map(|ticket| ticket.remote.as_deref().unwrap_or(&ticket.key)))
+            .put(json(incident));
+    };
+    INCIDENTS.write(tx, incidents, values).await?;
     // But it may be forgotten.
     for incident in incidents.iter().filter(|incident| incident.connection.is_empty()) {
         sqlx::query("UPDATE incidents SET connection = '', user = '' WHERE reference = $1")
@@ -224,39 +235,25 @@ async fn write_incidents(tx: &mut Tx, incidents: &[Incident]) -> Result<(), Stor
 }
 
 async fn write_effects(tx: &mut Tx, effects: &[Effect], now: Timestamp) -> Result<(), StoreError> {
-    for effects in pieces(effects) {
-        let mut query = QueryBuilder::<Dialect>::new(
-            "INSERT INTO effects (key, action, channel, state, marks, due, changed, body) ",
-        );
-        query.push_values(effects, |mut row, effect| {
-            row.push_bind(effect.key.clone())
-                .push_bind(effect.action.as_str())
-                .push_bind(effect.channel.clone())
-                .push_bind(effect.state.as_str())
-                .push_bind(i64::from(effect.marks))
-                .push_bind(effect.due.as_millisecond())
-                .push_bind(effect.changed.as_millisecond())
-                .push_bind(json(effect));
-        });
-        query.push(
-            " ON CONFLICT (key) DO UPDATE SET action = excluded.action, channel = excluded.channel, \
-             state = excluded.state, marks = excluded.marks, changed = excluded.changed, body = excluded.body \
-             WHERE excluded.marks >= effects.marks",
-        );
-        query.build().execute(&mut **tx).await?;
-    }
-    let links: Vec<(&String, &String)> = effects
+    let values = |row: &mut Values, effect: &Effect| {
+        row.text(&effect.key)
+            .text(effect.action.as_str())
+            .text(&effect.channel)
+            .text(effect.state.as_str())
+            .put(i64::from(effect.marks))
+            .put(effect.due.as_millisecond())
+            .put(effect.changed.as_millisecond())
+            .put(json(effect));
+    };
+    EFFECTS.write(tx, effects, values).await?;
+    let links: Vec<(&str, &str)> = effects
         .iter()
-        .flat_map(|effect| effect.incidents.iter().map(move |incident| (incident, &effect.key)))
+        .flat_map(|effect| effect.incidents.iter().map(|incident| (incident.as_str(), effect.key.as_str())))
         .collect();
-    for links in pieces(&links) {
-        let mut query =
-            QueryBuilder::<Dialect>::new("INSERT OR IGNORE INTO effect_incidents (incident, effect) ");
-        query.push_values(links, |mut row, (incident, effect)| {
-            row.push_bind((*incident).clone()).push_bind((*effect).clone());
-        });
-        query.build().execute(&mut **tx).await?;
-    }
+    let values = |row: &mut Values, (incident, effect): &(&str, &str)| {
+        row.text(incident).text(effect);
+    };
+    LINKS.write(tx, &links, values).await?;
     for effect in effects {
         let (Payload::Ticket { ticket, .. }, Some(remote)) = (&effect.payload, &effect.remote) else {
             continue;
@@ -289,63 +286,36 @@ async fn write_suppression(tx: &mut Tx, row: &Suppression) -> Result<(), StoreEr
 }
 
 async fn write_timeline(tx: &mut Tx, entries: &[TimelineEntry]) -> Result<(), StoreError> {
-    for entries in pieces(entries) {
-        let mut query =
-            QueryBuilder::<Dialect>::new("INSERT INTO timeline (incident, at, effect, what, text) ");
-        query.push_values(entries, |mut row, entry| {
-            row.push_bind(entry.incident.clone())
-                .push_bind(entry.at.as_millisecond())
-                .push_bind(entry.effect.clone())
-                .push_bind(entry.what.clone())
-                .push_bind(entry.text.clone());
-        });
-        query.build().execute(&mut **tx).await?;
-    }
-    Ok(())
+    let values = |row: &mut Values, entry: &TimelineEntry| {
+        row.text(&entry.incident)
+            .put(entry.at.as_millisecond())
+            .maybe(entry.effect.as_deref())
+            .text(&entry.what)
+            .text(&entry.text);
+    };
+    TIMELINE.write(tx, entries, values).await
 }
 
 async fn write_rows(tx: &mut Tx, rows: &[crate::plan::Row]) -> Result<(), StoreError> {
     let (kept, gone): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.body.is_some());
-    for rows in pieces(&kept) {
-        let mut query = QueryBuilder::<Dialect>::new("INSERT INTO planner (kind, key, body) ");
-        query.push_values(rows, |mut to, row| {
-            to.push_bind(row.kind).push_bind(row.key.clone()).push_bind(row.body.clone());
-        });
-        query.push(" ON CONFLICT (kind, key) DO UPDATE SET body = excluded.body");
-        query.build().execute(&mut **tx).await?;
-    }
-    for rows in pieces(&gone) {
-        let mut query = QueryBuilder::<Dialect>::new("DELETE FROM planner WHERE (kind, key) IN ");
-        query.push_tuples(rows, |mut to, row| {
-            to.push_bind(row.kind).push_bind(row.key.clone());
-        });
-        query.build().execute(&mut **tx).await?;
-    }
-    Ok(())
+    let values = |row: &mut Values, of: &&crate::plan::Row| {
+        row.text(of.kind).text(&of.key).maybe(of.body.as_deref());
+    };
+    PLANNER.write(tx, &kept, values).await?;
+    let values = |row: &mut Values, of: &&crate::plan::Row| {
+        row.text(of.kind).text(&of.key);
+    };
+    PLANNER_GONE.write(tx, &gone, values).await
 }
 
 async fn write_state(tx: &mut Tx, source: &str, state: &[crate::demand::StateRow]) -> Result<(), StoreError> {
     let (kept, gone): (Vec<_>, Vec<_>) = state.iter().partition(|row| !row.is_gone());
-    for rows in pieces(&kept) {
-        let mut query =
-            QueryBuilder::<Dialect>::new("INSERT INTO source_state (source, key, body) ");
-        query.push_values(rows, |mut to, row| {
-            to.push_bind(source.to_owned())
-                .push_bind(row.key().into_owned())
-                .push_bind(row.body().map(Cow::into_owned));
-        });
-        query.push(" ON CONFLICT (source, key) DO UPDATE SET body = excluded.body");
-        query.build().execute(&mut **tx).await?;
-    }
-    for rows in pieces(&gone) {
-        let mut query = QueryBuilder::<Dialect>::new("DELETE FROM source_state WHERE source = ");
-        query.push_bind(source.to_owned()).push(" AND key IN (");
-        let mut list = query.separated(", ");
-        for row in rows {
-            list.push_bind(row.key().into_owned());
-        }
-        query.push(")");
-        query.build().execute(&mut **tx).await?;
-    }
-    Ok(())
+    let values = |row: &mut Values, of: &&crate::demand::StateRow| {
+        row.text(source).text(&of.key()).put(of.body().map(Cow::into_owned));
+    };
+    STATE.write(tx, &kept, values).await?;
+    let values = |row: &mut Values, of: &&crate::demand::StateRow| {
+        row.text(source).text(&of.key());
+    };
+    STATE_GONE.write(tx, &gone, values).await
 }
