@@ -12,6 +12,7 @@ use std::{
 
 use basiq_alerter::{
     channels::DeliveryError,
+    demand::Action,
     outbox::Pace,
     plan::{Command, Pause},
     store::{EffectFilter, EffectState, IncidentFilter, Phase},
@@ -316,32 +317,41 @@ async fn deaths_lose_nothing_and_double_nothing_uncounted(place: Place) {
         hand.set(world.now);
     }
     let process = start(&place, &clock, &hands).await;
-    for _ in 0..20 {
+    let messages = async || {
+        let filter = EffectFilter { limit: 1000, ..EffectFilter::default() };
+        let mut effects = process.store.effects(&filter).await.unwrap();
+        effects.retain(|effect| effect.action == Action::NotifyUser);
+        effects
+    };
+    // On a busy machine the simulated time runs ahead of the lines, which then spread what is due over half an hour.
+    let mut passed = 0;
+    let effects = loop {
+        let effects = messages().await;
+        let waiting: Vec<_> = effects.iter().filter(|effect| !effect.state.is_final()).collect();
+        if effects.len() == PEOPLE && waiting.is_empty() {
+            break effects;
+        }
+        passed += 1;
+        let planned = effects.len();
+        assert!(passed < 300, "{planned} of {PEOPLE} are planned, and these have no end: {waiting:#?}");
         pass(&process, &mut world, &hand, 1).await;
         tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    let all = async || {
-        let filter = EffectFilter { limit: 1000, ..EffectFilter::default() };
-        let effects = process.store.effects(&filter).await.unwrap();
-        effects.len() == PEOPLE && effects.iter().all(|effect| effect.state.is_final())
     };
-    until("all have an end", all).await;
-    let mut sent: HashMap<String, (usize, String)> = HashMap::new();
+    let mut sent: HashMap<String, (u32, String)> = HashMap::new();
     for message in hands.messages.lock().unwrap().iter() {
         let entry = sent.entry(message.user.clone()).or_insert((0, message.message_id.clone()));
         assert_eq!(entry.1, message.message_id, "another Message-ID for the same message");
         entry.0 += 1;
     }
-    assert_eq!(sent.len(), PEOPLE, "somebody was forgotten");
-    let filter = EffectFilter { limit: 1000, ..EffectFilter::default() };
-    let mut doubled = 0;
-    for effect in process.store.effects(&filter).await.unwrap() {
-        let basiq_alerter::store::Payload::Message(message) = &effect.payload else { panic!() };
-        let times = sent[&message.user].0;
-        assert!(times <= 1 + effect.unknowns as usize, "doubled without being counted: {effect:?}");
-        doubled += times - 1;
+    for effect in effects {
+        let basiq_alerter::store::Payload::Message(message) = &effect.payload else { panic!("{effect:?}") };
+        let times = sent.get(&message.user).map_or(0, |(times, _)| *times);
+        assert!(times <= 1 + effect.unknowns, "doubled without being counted: {effect:?}");
+        // One that was on its way in two deaths is not tried a third time, and operators hear of it.
+        let given_up = effect.state == EffectState::Dead && effect.unknowns == 2;
+        assert!(times > 0 || given_up, "somebody was forgotten: {effect:?}");
+        assert!(effect.state == EffectState::Delivered || given_up, "{effect:?}");
     }
-    assert!(doubled < PEOPLE / 2, "{doubled} of {PEOPLE} were sent twice");
     process.ends().await;
 }
 

@@ -186,6 +186,8 @@ impl Process {
             share.abort();
             let _ = share.await;
         }
+        // A dead process writes nothing more; here a commit that was under way still could.
+        self.store.import(&[], &[]).await.unwrap();
     }
 
     pub(crate) async fn count(&self, state: EffectState) -> usize {
