@@ -32,6 +32,8 @@ use crate::{
 
 /// How soon one is looked at again that waits for evidence or for the end of a pause.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
+/// How long (real time) claims that were under way when a line spread what is due may take to arrive.
+const ARRIVES: Duration = Duration::from_millis(500);
 
 pub(super) struct Line {
     name: String,
@@ -45,6 +47,8 @@ pub(super) struct Line {
     blind: Option<Timestamp>,
     /// Something of this line waits until Basiq works again.
     halted: bool,
+    /// When what is due was spread in a store that is shared, until all that was being claimed meanwhile is here.
+    spread: Option<Instant>,
     room: Arc<AtomicU32>,
 }
 
@@ -61,6 +65,7 @@ impl Line {
             bucket,
             blind: None,
             halted: false,
+            spread: None,
             room,
         }
     }
@@ -141,6 +146,7 @@ impl Line {
         let now = self.work.clock.now();
         let held = u32::try_from(self.waiting.len() + running).unwrap_or(u32::MAX);
         let room = match self.circuit.until() {
+            _ if self.spread.is_some() => 0,
             None => self.work.reach().saturating_sub(held),
             Some(until) if until <= now => 1_u32.saturating_sub(held),
             Some(_) => 0,
@@ -157,6 +163,9 @@ impl Line {
         if self.halted && !stops.platform {
             self.halted = false;
             self.spread(now).await;
+        }
+        if let Some(left) = self.gathers(now).await {
+            return Some(left);
         }
         let domains = self.work.domains.clone();
         self.waiting.ripen(now, |effect| match &effect.payload {
@@ -219,12 +228,28 @@ impl Line {
         }
     }
 
+    /// How long nothing begins, because what was being claimed while the rest was spread is still to be spread.
+    async fn gathers(&mut self, now: Timestamp) -> Option<Duration> {
+        let left = ARRIVES.checked_sub(self.spread?.elapsed()).filter(|left| !left.is_zero());
+        if left.is_some() && self.waiting.len() > 0 {
+            let began = self.spread;
+            self.spread(now).await;
+            self.spread = began;
+        }
+        if left.is_none() {
+            self.spread = None;
+        }
+        left
+    }
+
     /// Spreads what is due over half an hour, unless it is no more than goes at once anyway. What was put off is due
     /// with the next look at it.
     async fn spread(&mut self, now: Timestamp) {
         let due = after(now, LOOK_AGAIN);
         // What this replica has claimed is spread with the rest.
         self.hand_back(now).await;
+        self.spread = self.shared().map(|_| Instant::now());
+        self.room.store(0, Ordering::Relaxed);
         if let Some(replicas) = self.shared() {
             let over = self.work.limits.catch_up_spread.saturating_sub(LOOK_AGAIN);
             let least = self.work.pace.burst as u32;
