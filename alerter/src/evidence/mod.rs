@@ -4,6 +4,7 @@
 //! exporter's `/metrics/connections` and `/metrics`, scraped every few seconds into a [`Snapshot`].
 //! The absence of a connection in it is never a recovery.
 
+mod connections;
 mod exporter;
 mod page;
 mod pages;
@@ -12,6 +13,7 @@ mod traffic;
 
 use std::{collections::HashMap, sync::Arc};
 
+pub use connections::Connections;
 pub use exporter::{ExporterConfig, Target};
 pub use exporter::{HintTarget, hints};
 pub(crate) use exporter::{Login, forget};
@@ -31,9 +33,9 @@ pub struct Snapshot {
     pub as_of: Option<Timestamp>,
     /// Every exporter says that it has observed all that was due since its start (`basiq_exporter_warm`).
     pub warm: bool,
-    /// Connections that need attention or ended within 24 h, by connection id. The same map as in the snapshot
-    /// before, while the exporters say nothing else of them.
-    pub connections: Arc<HashMap<Arc<str>, Facts>>,
+    /// Connections that need attention or ended within 24 h, by connection id. Shared with the snapshot before as far
+    /// as the exporters say nothing else of them.
+    pub connections: Connections,
     /// Connectors by institution and method.
     pub connectors: HashMap<(Arc<str>, Arc<str>), Connector>,
     /// Aggregates per institution, method and scenario that `plan` needs to name a cause.

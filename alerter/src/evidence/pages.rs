@@ -1,14 +1,11 @@
 //! From an exporter's pages to what they say (metric names: the design's contract).
 
-use std::{
-    collections::{HashMap, hash_map},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use daemon::Timestamp;
 use promql::Labels;
 
-use super::{Connector, Facts, Page, Snapshot, State, page::Run};
+use super::{Connections, Connector, Facts, Page, Snapshot, State, page::Run};
 
 /// The metrics that a [`Snapshot`] is made of.
 pub(crate) const EVIDENCE: [&str; 10] = [
@@ -110,7 +107,7 @@ pub(super) fn of_connections(page: &Page) -> bool {
 }
 
 /// What the pages say of single connections.
-pub(super) fn connections<'a>(pages: impl IntoIterator<Item = &'a Page>) -> HashMap<Arc<str>, Facts> {
+pub(super) fn connections<'a>(pages: impl IntoIterator<Item = &'a Page>) -> Connections {
     let (mut places, mut parts) = (HashMap::new(), Vec::<(Labels, Parts)>::new());
     for page in pages {
         for run in page.runs() {
@@ -127,20 +124,12 @@ pub(super) fn connections<'a>(pages: impl IntoIterator<Item = &'a Page>) -> Hash
         }
     }
     drop(places);
-    let mut connections = HashMap::with_capacity(parts.len());
+    let mut connections = Connections::default();
     for (labels, parts) in parts {
         let Some(id) = labels.get_shared("connection_id") else { continue };
         let Some(facts) = parts.facts(&labels) else { continue };
-        match connections.entry(id.clone()) {
-            hash_map::Entry::Vacant(place) => {
-                place.insert(facts);
-            }
-            hash_map::Entry::Occupied(mut known) => {
-                let known: &mut Facts = known.get_mut();
-                if outweighs(&facts.state, &known.state) {
-                    *known = facts;
-                }
-            }
+        if connections.get(id).is_none_or(|known| outweighs(&facts.state, &known.state)) {
+            connections.insert(id.clone(), facts);
         }
     }
     connections
@@ -149,7 +138,7 @@ pub(super) fn connections<'a>(pages: impl IntoIterator<Item = &'a Page>) -> Hash
 /// What the pages say together. `as_of` is left to the caller; `warm` is what every page that speaks of it
 /// says, and false if none does.
 pub fn snapshot<'a>(pages: impl IntoIterator<Item = &'a Page> + Clone) -> Snapshot {
-    let connections = Arc::new(connections(pages.clone()));
+    let connections = connections(pages.clone());
     Snapshot { connections, ..aggregates(pages) }
 }
 

@@ -1,6 +1,6 @@
 //! Looks at the exporters: all pages at once, each bounded in size and time.
 
-use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use daemon::{CancellationToken, Clock, Fatal, Timestamp};
 use exposition::{Format, ParseError, parse::Reason};
@@ -10,7 +10,7 @@ use reqwest::{Client, header};
 use tokio::sync::watch;
 
 use super::{
-    ExporterConfig, Facts, Snapshot, Target,
+    Connections, ExporterConfig, Snapshot, Target,
     exporter::{client, targets},
     page::{Decoder, MAX_BYTES, Page, Shared},
     pages,
@@ -88,7 +88,7 @@ pub struct Scraper {
     labels: Shared,
     interval: Duration,
     /// What is known of single connections, from the newest pages.
-    connections: Arc<HashMap<Arc<str>, Facts>>,
+    connections: Connections,
     window: Window,
     /// The alerter's own page: rules for operators are about it, too.
     own: Option<(Arc<Target>, exposition::Page, Decoder)>,
@@ -118,7 +118,7 @@ impl Scraper {
             targets: targets(exporters, file)?.into_iter().map(scraped).collect(),
             labels,
             interval,
-            connections: Arc::default(),
+            connections: Connections::default(),
             window: Window::default(),
             own: None,
         })
@@ -156,7 +156,9 @@ impl Scraper {
         let last = || self.targets.iter().filter_map(|scraped| scraped.last.as_ref());
         let complete = self.targets.iter().all(|scraped| scraped.last.is_some());
         if news {
-            self.connections = Arc::new(pages::connections(last().map(|(_, page)| page)));
+            let mut connections = pages::connections(last().map(|(_, page)| page));
+            connections.share(&self.connections);
+            self.connections = connections;
         }
         let mut snapshot = pages::aggregates(last().map(|(_, page)| page));
         snapshot.connections = self.connections.clone();

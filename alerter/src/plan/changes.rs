@@ -1,10 +1,11 @@
 //! What goes into a step of the planner, and what comes out.
 
-use std::{collections::HashSet, hash::Hash, sync::Arc};
+use std::{hash::Hash, sync::Arc};
 
 use daemon::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::Set;
 use crate::{
     demand::{Action, Demand},
     evidence::Snapshot,
@@ -219,7 +220,7 @@ impl Changes {
     /// Keeps the last version of what changed several times in one step.
     pub(super) fn dedup(&mut self) {
         fn last<'a, T, K: Eq + Hash>(items: &'a [T], key: impl Fn(&'a T) -> K) -> Vec<bool> {
-            let mut seen = HashSet::with_capacity(items.len());
+            let mut seen = Set::with_capacity_and_hasher(items.len(), Default::default());
             let mut kept: Vec<bool> = items.iter().rev().map(|item| seen.insert(key(item))).collect();
             kept.reverse();
             kept

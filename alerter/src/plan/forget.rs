@@ -111,10 +111,12 @@ impl Planner {
     }
 
     fn forget_demands(&mut self, user: &str, changes: &mut Changes) {
-        self.demands.retain(|_, demands| {
+        let unsettled = &mut self.unsettled;
+        self.demands.retain(|connection, demands| {
             demands.retain(|demand| {
                 let of = matches!(&demand.subject, crate::demand::Subject::Connection { user: of, .. } if **of == *user);
                 if of {
+                    unsettled.remove(connection);
                     changes.rows.push(Row { kind: "demand", key: demand_id(demand), body: None });
                 }
                 !of
@@ -163,6 +165,7 @@ impl Planner {
         self.due.set(&name, None);
         let connection: Arc<str> = incident.connection.as_str().into();
         self.touched.remove(&connection);
+        self.unsettled.remove(&connection);
         if self.current.get(&connection).is_some_and(|current| **current == *reference) {
             self.current.remove(&connection);
         }

@@ -1,14 +1,14 @@
 //! The planner as the store has it: what a process goes on from.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
 use daemon::Timestamp;
 
 use super::{
-    Saved,
+    Map, Saved, Set,
     causes::{Fault, Trouble},
     holds::Hold,
     messages::Cooldown,
@@ -30,31 +30,32 @@ impl Planner {
             settings,
             born: saved.born,
             snapshot: Arc::default(),
-            incidents: HashMap::new(),
-            current: HashMap::new(),
-            demands: HashMap::new(),
-            effects: HashMap::new(),
+            incidents: Map::default(),
+            current: Map::default(),
+            demands: Map::default(),
+            effects: Map::default(),
             due: Wheel::default(),
-            touched: BTreeSet::new(),
-            people: HashMap::new(),
+            touched: Set::default(),
+            unsettled: Set::default(),
+            people: Map::default(),
             traces: Traces::default(),
-            asked: HashMap::new(),
+            asked: Map::default(),
             cooldowns: BTreeMap::new(),
-            cooled_by: HashMap::new(),
+            cooled_by: Map::default(),
             pauses: BTreeSet::new(),
             holds: BTreeMap::new(),
             openings: VecDeque::new(),
             suppressions: VecDeque::new(),
-            settling: HashMap::new(),
+            settling: Map::default(),
             storms: BTreeMap::new(),
             desk_days: BTreeMap::new(),
             troubles: BTreeMap::new(),
-            versions: HashMap::new(),
+            versions: Map::default(),
             firsts: BTreeMap::new(),
             last_hold: 0,
-            closed: HashMap::new(),
+            closed: Map::default(),
             tombstones: BTreeSet::new(),
-            happened: HashMap::new(),
+            happened: Map::default(),
             modes: BTreeMap::new(),
             tidied: Timestamp::MIN,
             notices: BTreeMap::new(),
@@ -65,7 +66,7 @@ impl Planner {
             planner.load_row(&kind, &key, &body).map_err(|why| format!("{kind} {key}: {why}"))?;
         }
         let mut incidents = saved.incidents;
-        incidents.sort_by_key(|incident| incident.opened);
+        incidents.sort_by(|one, other| (one.opened, &one.reference).cmp(&(other.opened, &other.reference)));
         // One that was forgotten is nobody's any more.
         for incident in incidents.into_iter().filter(|incident| !incident.connection.is_empty()) {
             let reference: Arc<str> = incident.reference.as_str().into();
@@ -75,6 +76,7 @@ impl Planner {
             planner.current.insert(connection, reference.clone());
             planner.incidents.insert(reference, Box::new(incident));
         }
+        planner.openings.make_contiguous().sort();
         planner.effects = saved.effects.into_iter().map(|effect| (effect.key.clone(), effect)).collect();
         Ok(planner)
     }

@@ -25,6 +25,12 @@ mod troubles;
 mod versions;
 mod wheel;
 
+use std::collections::{HashMap, HashSet};
+
+/// Keys come from outside: seeded at random, as the standard's, and an order that must decide nothing.
+type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
+type Set<T> = HashSet<T, foldhash::fast::RandomState>;
+
 pub(crate) use causes::{Health, health};
 pub use changes::{Changes, Command, Forgotten, Input, Outcome, Pause, Person, Row, Said, Saved};
 pub use holds::Hold;

@@ -71,22 +71,39 @@ impl Planner {
         if Arc::ptr_eq(&snapshot, &self.snapshot) {
             return false;
         }
-        let banks_changed = snapshot.connectors != self.snapshot.connectors;
-        for (connection, reference) in &self.current {
-            let Some(facts) = snapshot.connections.get(connection) else { continue };
-            let known =
-                self.incidents.get(reference).is_some_and(|incident| says_nothing_new(incident, facts));
-            if !known || (banks_changed && bank_changed(&self.snapshot, &snapshot, facts)) {
+        let before = std::mem::replace(&mut self.snapshot, snapshot);
+        for (connection, _) in self.snapshot.connections.news(&before.connections) {
+            if self.current.contains_key(connection) || self.demands.contains_key(connection) {
                 self.touched.insert(connection.clone());
             }
         }
-        for connection in self.demands.keys() {
-            if !self.current.contains_key(connection) && snapshot.connections.contains_key(connection) {
-                self.touched.insert(connection.clone());
+        let shown = |connection: &&Arc<str>| self.snapshot.connections.contains_key(connection);
+        self.touched.extend(self.unsettled.iter().filter(shown).cloned());
+        if self.snapshot.connectors != before.connectors {
+            for connection in self.current.keys() {
+                let facts = self.snapshot.connections.get(connection);
+                if facts.is_some_and(|facts| bank_changed(&before, &self.snapshot, facts)) {
+                    self.touched.insert(connection.clone());
+                }
             }
         }
-        self.snapshot = snapshot;
         true
+    }
+
+    /// Notes whether the evidence says something else of a connection than its incident, or its demands where it has
+    /// none: then each newer look is held against them again, also if it says the same.
+    pub(super) fn settle(&mut self, connection: &Arc<str>) {
+        let incident = self.current.get(connection).and_then(|reference| self.incident(reference));
+        let settled = match (incident, self.snapshot.connections.get(connection)) {
+            (Some(incident), Some(facts)) => says_nothing_new(incident, facts),
+            (Some(_), None) => true,
+            (None, _) => !self.demands.contains_key(connection),
+        };
+        if settled {
+            self.unsettled.remove(connection);
+        } else {
+            self.unsettled.insert(connection.clone());
+        }
     }
 
     /// Brings the incident of one connection to what the evidence says.

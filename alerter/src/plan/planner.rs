@@ -1,7 +1,7 @@
 //! The planner: what is open, what is due, and one step of it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Changes, Command, Input, Limits, Pause, Person, Row,
+    Changes, Command, Input, Limits, Map, Pause, Person, Row, Set,
     causes::{Fault, Trouble},
     holds::Hold,
     messages::{Cooldown, Ready, cooldown_row},
@@ -53,24 +53,26 @@ pub struct Planner {
     pub(super) born: Timestamp,
     pub(super) snapshot: Arc<Snapshot>,
     /// By reference: open incidents, and ended ones that may be continued or owe a message.
-    pub(super) incidents: HashMap<Arc<str>, Box<Incident>>,
+    pub(super) incidents: Map<Arc<str>, Box<Incident>>,
     /// The incident that a connection's alerts belong to.
-    pub(super) current: HashMap<Arc<str>, Arc<str>>,
+    pub(super) current: Map<Arc<str>, Arc<str>>,
     /// Demands that fire, by connection.
-    pub(super) demands: HashMap<Arc<str>, Vec<Demand>>,
+    pub(super) demands: Map<Arc<str>, Vec<Demand>>,
     /// Effects that are not final.
-    pub(super) effects: HashMap<String, Effect>,
+    pub(super) effects: Map<String, Effect>,
     pub(super) due: Wheel,
     /// Connections to look at in this step.
-    pub(super) touched: BTreeSet<Arc<str>>,
-    pub(super) people: HashMap<String, (Person, Timestamp)>,
+    pub(super) touched: Set<Arc<str>>,
+    /// Connections that each newer look is held against, also if it says the same of them.
+    pub(super) unsettled: Set<Arc<str>>,
+    pub(super) people: Map<String, (Person, Timestamp)>,
     pub(super) traces: super::trace::Traces,
     /// Users whose person was asked for, with their connections.
-    pub(super) asked: HashMap<String, BTreeSet<Arc<str>>>,
+    pub(super) asked: Map<String, BTreeSet<Arc<str>>>,
     /// Until when a person is left in peace, by person and template.
     pub(super) cooldowns: BTreeMap<(String, String), Cooldown>,
     /// Which effect began a cooldown.
-    pub(super) cooled_by: HashMap<String, (String, String)>,
+    pub(super) cooled_by: Map<String, (String, String)>,
     pub(super) pauses: BTreeSet<Pause>,
     pub(super) holds: BTreeMap<u64, Hold>,
     /// Openings of the last hour: when, rule, institution.
@@ -78,24 +80,24 @@ pub struct Planner {
     /// Suppressions of the last hour.
     pub(super) suppressions: VecDeque<Timestamp>,
     /// Incidents whose ticket is due but settles.
-    pub(super) settling: HashMap<Group, BTreeSet<Arc<str>>>,
+    pub(super) settling: Map<Group, BTreeSet<Arc<str>>>,
     pub(super) storms: BTreeMap<String, Storm>,
     /// What desks that take only so many new tickets a day have taken of this day's.
     pub(super) desk_days: BTreeMap<String, DeskDay>,
     /// What is at fault beside connections.
     pub(super) troubles: BTreeMap<Fault, Trouble>,
     /// Versions of rules that have fired.
-    pub(super) versions: HashMap<RuleName, Vec<Version>>,
+    pub(super) versions: Map<RuleName, Vec<Version>>,
     /// Connections of the first evaluation of rules that are new or changed.
     pub(super) firsts: BTreeMap<String, BTreeSet<Arc<str>>>,
     /// The number of the newest hold there ever was.
     pub(super) last_hold: u64,
     /// When a person closed the ticket of an incident that still failed.
-    pub(super) closed: HashMap<String, Timestamp>,
+    pub(super) closed: Map<String, Timestamp>,
     /// Keyed hashes of users who were forgotten.
     pub(super) tombstones: BTreeSet<String>,
     /// When what an own notice tells of last happened, by the notice's key.
-    pub(super) happened: HashMap<String, Timestamp>,
+    pub(super) happened: Map<String, Timestamp>,
     /// When what no longer bounds anything was last let go of.
     pub(super) tidied: Timestamp,
     /// What each action might do when the planner last ran.
@@ -178,12 +180,15 @@ impl Planner {
         }
         // What the groups below decide may touch connections again, so that their next time is known.
         for _ in 0..3 {
-            let touched = std::mem::take(&mut self.touched);
+            // In an order that does not depend on how the set is kept: two of them may be one person's.
+            let mut touched: Vec<_> = self.touched.drain().collect();
             if touched.is_empty() {
                 break;
             }
+            touched.sort_unstable();
             for connection in touched {
                 self.consider(&connection, now, &mut changes);
+                self.settle(&connection);
             }
             self.hold_firsts(now, &mut changes);
             self.plan_messages(now, &mut changes);

@@ -2,9 +2,9 @@
 //!
 //! Kept in memory only, and only while traces are on: after a restart an effect goes on from the step that plans it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
-use super::{Changes, Input, planner::Planner};
+use super::{Changes, Input, Map, planner::Planner};
 use crate::demand::Subject;
 
 /// Connections whose demands are followed; more are planned without.
@@ -16,7 +16,7 @@ pub(super) struct Traces {
     /// Of the present step.
     step: Option<String>,
     /// Of the first demand for a connection that still fires.
-    demands: HashMap<Arc<str>, String>,
+    demands: Map<Arc<str>, String>,
 }
 
 impl Planner {

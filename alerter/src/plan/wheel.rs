@@ -1,17 +1,16 @@
 //! What is due when, so that the cost of a step follows what is due in it.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use daemon::Timestamp;
+
+use super::Map;
 
 /// At most one time for each name.
 #[derive(Debug, Default)]
 pub(super) struct Wheel {
     order: BTreeSet<(Timestamp, Arc<str>)>,
-    times: HashMap<Arc<str>, Timestamp>,
+    times: Map<Arc<str>, Timestamp>,
 }
 
 impl Wheel {

@@ -107,13 +107,12 @@ impl Stage {
             snapshot.as_of = Some(now);
             let (over, later) = std::mem::take(&mut self.jobs).into_iter().partition(|(at, _)| *at <= now);
             self.jobs = later;
-            let connections = Arc::make_mut(&mut snapshot.connections);
             for (at, connection) in Vec::<(Timestamp, String)>::from_iter(over) {
-                if let Some(State::Failing { failed_jobs, last_failure, .. }) =
-                    connections.get_mut(connection.as_str()).map(|facts| &mut facts.state)
-                {
+                let Some(mut facts) = snapshot.connections.get(&connection).cloned() else { continue };
+                if let State::Failing { failed_jobs, last_failure, .. } = &mut facts.state {
                     *failed_jobs += 1;
                     *last_failure = at;
+                    snapshot.connections.insert(connection.into(), facts);
                 }
             }
             self.step(now, Vec::new(), Some(Arc::new(snapshot)));

@@ -355,9 +355,7 @@ impl World {
         let snapshot = Snapshot {
             as_of: Some(self.now),
             warm: true,
-            connections: Arc::new(
-                self.facts.iter().map(|(id, facts)| (id.as_str().into(), facts.clone())).collect(),
-            ),
+            connections: self.facts.iter().map(|(id, facts)| (id.as_str().into(), facts.clone())).collect(),
             connectors: self
                 .banks
                 .iter()

@@ -3,7 +3,7 @@
 use basiq_alerter::{
     incidents::Class,
     outbox::{Verdict, after_unknown, verify},
-    plan::Outcome,
+    plan::{Outcome, Stops},
     refresh::Refreshed,
     store::{Effect, EffectState, Payload, Phase},
 };
@@ -30,21 +30,20 @@ impl Sim {
 
     /// Attempts everything that is due.
     pub(super) fn deliver(&mut self) -> Result<Vec<Outcome>, Violation> {
-        let clock = self.clock();
+        let (clock, stops) = (self.clock(), self.planner.stops());
         let mut outcomes = Vec::new();
         let mut later = Vec::new();
         while self.waiting.first().is_some_and(|(at, _)| *at <= clock) {
             let Some((_, key)) = self.waiting.pop_first() else { break };
-            let Some(effect) = self.effects.get(&key).cloned() else { continue };
+            let Some(effect) = self.effects.get(&key) else { continue };
             let waits =
                 matches!(effect.state, EffectState::Planned | EffectState::Deferred | EffectState::Unknown);
             if !waits {
                 continue;
             }
-            let outcome = self.attempt(effect)?;
-            match outcome {
-                Some(outcome) => outcomes.push(outcome),
-                None => later.push(key),
+            match self.verdict(effect, &stops) {
+                Verdict::Wait(_) => later.push(key),
+                verdict => outcomes.push(self.attempt(effect.clone(), verdict)?),
             }
         }
         for key in later {
@@ -65,8 +64,22 @@ impl Sim {
         }
     }
 
-    /// One attempt; `None` if it waits and spends none.
-    fn attempt(&mut self, mut effect: Effect) -> Result<Option<Outcome>, Violation> {
+    /// Whether it may be attempted. What waits spends no attempt.
+    fn verdict(&self, effect: &Effect, stops: &Stops) -> Verdict {
+        let clock = self.clock();
+        if effect.expires <= clock {
+            return Verdict::Go(Vec::new());
+        }
+        if stops.of(effect, &self.snapshot).is_some() {
+            return Verdict::Wait(String::new());
+        }
+        match verify(effect, &self.snapshot, clock, &self.settings.limits) {
+            Verdict::Go(_) if self.service(effect) == Service::Down => Verdict::Wait(String::new()),
+            verdict => verdict,
+        }
+    }
+
+    fn attempt(&mut self, mut effect: Effect, verdict: Verdict) -> Result<Outcome, Violation> {
         let clock = self.clock();
         effect.changed = clock;
         let failed_before = match &effect.payload {
@@ -77,29 +90,22 @@ impl Sim {
         if effect.expires <= clock {
             effect.state = EffectState::Expired;
             effect.reason = "its lifetime is over".to_owned();
-            return Ok(Some(none(effect)));
+            return Ok(none(effect));
         }
-        if self.planner.stops().of(&effect, &self.snapshot).is_some() {
-            return Ok(None);
-        }
-        let spoke_of = match verify(&effect, &self.snapshot, clock, &self.settings.limits) {
-            Verdict::Wait(_) => return Ok(None),
-            Verdict::Obsolete(why) => {
+        let spoke_of = match verdict {
+            Verdict::Go(incidents) => incidents,
+            Verdict::Obsolete(why) | Verdict::Wait(why) => {
                 effect.state = EffectState::Obsolete;
                 effect.reason = why;
-                return Ok(Some(none(effect)));
+                return Ok(none(effect));
             }
-            Verdict::Go(incidents) => incidents,
         };
         let service = self.service(&effect);
-        if service == Service::Down {
-            return Ok(None);
-        }
         if service == Service::Refuses && self.chance(0.2) {
             effect.state = EffectState::Dead;
             effect.reason = "554 no".to_owned();
             effect.attempts += 1;
-            return Ok(Some(Outcome { effect, spoke_of, refreshed: None, failed_before }));
+            return Ok(Outcome { effect, spoke_of, refreshed: None, failed_before });
         }
         effect.marks += 1;
         let known = service != Service::Flaky || self.chance(0.9);
@@ -111,7 +117,7 @@ impl Sim {
             effect.unknowns += 1;
             effect.attempts += 1;
             let effect = after_unknown(effect, "no answer came".to_owned(), clock, true);
-            return Ok(Some(Outcome { effect, spoke_of: Vec::new(), refreshed: None, failed_before }));
+            return Ok(Outcome { effect, spoke_of: Vec::new(), refreshed: None, failed_before });
         }
         effect.attempts += 1;
         effect.state = EffectState::Delivered;
@@ -121,7 +127,7 @@ impl Sim {
             _ => Some(effect.key.clone()),
         };
         let refreshed = self.refresh(&effect);
-        Ok(Some(Outcome { effect, spoke_of, refreshed, failed_before }))
+        Ok(Outcome { effect, spoke_of, refreshed, failed_before })
     }
 
     /// What Basiq answers to a refresh.

@@ -11,6 +11,7 @@ mod weather;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
 
@@ -18,7 +19,7 @@ use alerts::Protos;
 use basiq_alerter::{
     config::{Actions, Mode, Routes},
     demand::Demand,
-    evidence::{Bank, Connector, Facts, Snapshot, Traffic},
+    evidence::{Bank, Connections, Connector, Snapshot, Traffic},
     incidents::Incident,
     plan::{Command, Input, Limits, Outcome, Person, Planner, Said, Saved, Settings},
     store::{Effect, TimelineEntry},
@@ -48,7 +49,7 @@ pub(crate) struct Setup {
 }
 
 /// How much happened.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Counts {
     pub(crate) failures: usize,
     pub(crate) openings: usize,
@@ -60,6 +61,8 @@ pub(crate) struct Counts {
     pub(crate) held: usize,
     pub(crate) restarts: usize,
     pub(crate) unknown: usize,
+    /// A digest of what became of every effect, in its order: a seed repeats itself.
+    pub(crate) history: u64,
 }
 
 pub(crate) struct Sim {
@@ -77,20 +80,21 @@ pub(crate) struct Sim {
     calendar: Vec<Vec<Event>>,
     weather: Weather,
     /// What the exporter shows, and which connections changed since it last looked.
-    shown: HashMap<Arc<str>, Facts>,
+    shown: Connections,
     dirty: BTreeSet<usize>,
     snapshot: Arc<Snapshot>,
     protos: Protos,
-    firing: HashMap<usize, Vec<Demand>>,
+    firing: BTreeMap<usize, Vec<Demand>>,
     said: Said,
     /// What the store holds.
-    incidents: HashMap<String, Incident>,
-    effects: HashMap<String, Effect>,
+    incidents: BTreeMap<String, Incident>,
+    effects: BTreeMap<String, Effect>,
     waiting: BTreeSet<(Timestamp, String)>,
     rows: BTreeMap<(String, String), String>,
     died: Vec<Outcome>,
     commands: Vec<Command>,
     ledger: Ledger,
+    history: DefaultHasher,
     pub(crate) counts: Counts,
     watch: Option<Arc<str>>,
     pub(crate) story: Vec<TimelineEntry>,
@@ -127,19 +131,20 @@ impl Sim {
             connections: (0..setup.users).map(Connection::new).collect(),
             calendar: vec![Vec::new(); (setup.days + 10) * STEPS_A_DAY],
             weather: Weather::fine(),
-            shown: HashMap::new(),
+            shown: Connections::default(),
             dirty: BTreeSet::new(),
             snapshot: Arc::default(),
             protos: Protos::new(),
-            firing: HashMap::new(),
+            firing: BTreeMap::new(),
             said: Said::default(),
-            incidents: HashMap::new(),
-            effects: HashMap::new(),
+            incidents: BTreeMap::new(),
+            effects: BTreeMap::new(),
             waiting: BTreeSet::new(),
             rows: BTreeMap::new(),
             died: Vec::new(),
             commands: Vec::new(),
             ledger: Ledger::default(),
+            history: DefaultHasher::new(),
             counts: Counts::default(),
             watch: setup.watch.as_deref().map(Into::into),
             story: Vec::new(),
@@ -153,7 +158,7 @@ impl Sim {
             self.advance()?;
         }
         self.end()?;
-        Ok(self.counts)
+        Ok(Counts { history: self.history.finish(), ..self.counts })
     }
 
     fn chance(&mut self, share: f64) -> bool {
@@ -201,6 +206,9 @@ impl Sim {
             }
             self.keep(changes);
             input.outcomes = self.deliver()?;
+            for Outcome { effect, .. } in &input.outcomes {
+                (&effect.key, effect.state, &effect.reason, self.step).hash(&mut self.history);
+            }
             last.clone_from(&input.outcomes);
             if input.people.is_empty() && input.outcomes.is_empty() {
                 self.operator();
@@ -262,7 +270,7 @@ impl Sim {
                 match connection.facts() {
                     Some(facts) => self.shown.insert(connection.id.clone(), facts),
                     None => self.shown.remove(&connection.id),
-                };
+                }
                 self.say(place);
             }
         }
@@ -273,7 +281,7 @@ impl Sim {
         self.snapshot = Arc::new(Snapshot {
             as_of: Some(self.clock()),
             warm: self.weather.warm,
-            connections: Arc::new(self.shown.clone()),
+            connections: self.shown.clone(),
             connectors: connectors.collect(),
             traffic: self.traffic(),
             ..Snapshot::default()
