@@ -96,7 +96,9 @@ impl Sqlite {
             .busy_timeout(Duration::from_secs(10))
             // A page that changes often is copied back to the file seldom: the log may grow to 16 MiB.
             .pragma("wal_autocheckpoint", "4000")
-            .pragma("cache_size", "-4000");
+            .pragma("cache_size", "-4000")
+            // What a statement of many rows would undo, were it refused, is kept in memory instead of a file.
+            .pragma("temp_store", "memory");
         let pool = |connections| SqlitePoolOptions::new().max_connections(connections).min_connections(1);
         let writer = pool(1).connect_with(options.clone()).await?;
         MIGRATIONS.run(&writer).await?;

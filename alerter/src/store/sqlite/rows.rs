@@ -91,7 +91,7 @@ impl Rows {
         }
     }
 
-    fn text(&self, rows: usize) -> Arc<str> {
+    pub(super) fn text(&self, rows: usize) -> Arc<str> {
         let write = || {
             let row = format!("({})", vec!["?"; self.columns].join(", "));
             format!("{} {}{}", self.head, vec![row.as_str(); rows].join(", "), self.tail).into()

@@ -37,10 +37,11 @@ static EFFECTS: Rows = Rows::new(
      state = excluded.state, marks = excluded.marks, changed = excluded.changed, body = excluded.body \
      WHERE excluded.marks >= effects.marks",
 );
+/// The plus keeps the states from being what is searched by: all that wait would be looked through for each claim.
 static ATTEMPTING: Rows = Rows::new(
     "UPDATE effects SET state = 'attempting', marks = marks + 1 WHERE key IN (VALUES",
     1,
-    ") AND state IN ('planned', 'deferred', 'unknown') RETURNING key",
+    ") AND +state IN ('planned', 'deferred', 'unknown') RETURNING key",
 );
 static LINKS: Rows = Rows::new("INSERT OR IGNORE INTO effect_incidents (incident, effect) VALUES", 2, "");
 static TIMELINE: Rows = Rows::new("INSERT INTO timeline (incident, at, effect, what, text) VALUES", 5, "");
@@ -49,13 +50,22 @@ static PLANNER: Rows = Rows::new(
     3,
     " ON CONFLICT (kind, key) DO UPDATE SET body = excluded.body",
 );
-static PLANNER_GONE: Rows = Rows::new("DELETE FROM planner WHERE (kind, key) IN (VALUES", 2, ")");
+/// Pairs that are compared with a list are not searched for: each deletion would read the whole table.
+static PLANNER_GONE: Rows = Rows::new(
+    "WITH gone (kind, key) AS (VALUES",
+    2,
+    ") DELETE FROM planner WHERE id IN (SELECT id FROM gone CROSS JOIN planner USING (kind, key))",
+);
 static STATE: Rows = Rows::new(
     "INSERT INTO source_state (source, key, body) VALUES",
     3,
     " ON CONFLICT (source, key) DO UPDATE SET body = excluded.body",
 );
-static STATE_GONE: Rows = Rows::new("DELETE FROM source_state WHERE (source, key) IN (VALUES", 2, ")");
+static STATE_GONE: Rows = Rows::new(
+    "WITH gone (source, key) AS (VALUES",
+    2,
+    ") DELETE FROM source_state WHERE id IN (SELECT id FROM gone CROSS JOIN source_state USING (source, key))",
+);
 
 #[async_trait]
 impl Store for Sqlite {
@@ -318,4 +328,26 @@ async fn write_state(tx: &mut Tx, source: &str, state: &[crate::demand::StateRow
         row.text(source).text(&of.key());
     };
     STATE_GONE.write(tx, &gone, values).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn no_statement_of_many_rows_reads_a_whole_table() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Sqlite::open(&folder.path().join("alerter.db"), Timestamp::UNIX_EPOCH).await.unwrap();
+        for rows in
+            [&INCIDENTS, &EFFECTS, &ATTEMPTING, &LINKS, &TIMELINE, &PLANNER, &PLANNER_GONE, &STATE, &STATE_GONE]
+        {
+            let text = format!("EXPLAIN QUERY PLAN {}", rows.text(2));
+            let plan: Vec<(i64, i64, i64, String)> =
+                sqlx::query_as(sqlx::AssertSqlSafe(text.clone())).fetch_all(&store.writer).await.unwrap();
+            for (.., step) in plan {
+                let given = ["VALUES CLAUSE", "CONSTANT ROWS", "SCAN gone"].iter().any(|end| step.ends_with(end));
+                assert!(given || !step.starts_with("SCAN") && !step.contains("state=?"), "{text}: {step}");
+            }
+        }
+    }
 }
