@@ -172,7 +172,7 @@ fn one(n: usize, now: Timestamp, changes: &mut Changes) {
             text: format!("{what}: the connection fails with {}", incident.scenario),
         });
     }
-    changes.incidents.push(incident);
+    changes.incidents.push(incident.into());
 }
 
 const SCENARIOS: [&str; 4] = ["service-unavailable", "invalid-credentials", "retry-queued", "account-locked"];

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Changes, Limits, Row,
+    draft::Draft,
     planner::{Planner, after, share, since, unanswered},
 };
 use crate::{
@@ -241,7 +242,7 @@ impl Planner {
     /// Starts and stops the time that counts for nothing, and says where the fault lies.
     pub(super) fn outage(
         &mut self,
-        incident: &mut Incident,
+        incident: &mut Draft,
         facts: &Facts,
         now: Timestamp,
         changes: &mut Changes,
@@ -276,7 +277,8 @@ impl Planner {
         }
         if lifted {
             let spread = self.settings.limits.catch_up_spread.mul_f64(share(&incident.reference));
-            incident.message_after = incident.message_after.max(Some(after(now, spread)));
+            let quiet = incident.message_after.max(Some(after(now, spread)));
+            incident.message_after = quiet;
         }
         let ailing = incident.class == Class::Service
             && self.ailing(&incident.institution, &incident.method).is_some();
@@ -299,7 +301,7 @@ impl Planner {
     }
 
     /// An "outage" that is not sent yet is wrong once the bank is not named any more.
-    fn withdraw_outage(&mut self, incident: &mut Incident, now: Timestamp, changes: &mut Changes) {
+    fn withdraw_outage(&mut self, incident: &mut Draft, now: Timestamp, changes: &mut Changes) {
         if incident.cause == Cause::Bank {
             return;
         }

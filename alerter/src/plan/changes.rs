@@ -179,7 +179,7 @@ pub struct Row {
 #[derive(Debug, Default)]
 pub struct Changes {
     /// Incidents that are new or changed.
-    pub incidents: Vec<Incident>,
+    pub incidents: Vec<Arc<Incident>>,
     /// Effects that are new or changed.
     pub effects: Vec<Effect>,
     /// What to tell about it.
@@ -272,7 +272,7 @@ pub struct Saved {
     /// When the store was born.
     pub born: Timestamp,
     /// Open incidents, and ended ones of the last days.
-    pub incidents: Vec<Incident>,
+    pub incidents: Vec<Arc<Incident>>,
     /// Effects that are not final.
     pub effects: Vec<Effect>,
     /// All rows, by kind and key.

@@ -4,11 +4,12 @@ use daemon::Timestamp;
 
 use super::{
     Changes, Row,
+    draft::Draft,
     planner::{Next, Planner, after},
 };
 use crate::{
     channels::News,
-    incidents::{Incident, TicketLink, TicketState},
+    incidents::{TicketLink, TicketState},
     store::{Effect, EffectState, Payload},
 };
 
@@ -101,7 +102,7 @@ impl Planner {
     /// ticket where its window allows.
     pub(super) fn remind(
         &mut self,
-        incident: &mut Incident,
+        incident: &mut Draft,
         now: Timestamp,
         next: &mut Next,
         changes: &mut Changes,

@@ -160,8 +160,8 @@ impl Planner {
 
     /// Takes the incident out of memory, and gives the desk's id of its ticket.
     fn forget_incident(&mut self, reference: &str, now: Timestamp, changes: &mut Changes) -> Option<String> {
-        let mut incident = self.incidents.remove(reference)?;
-        let name: Arc<str> = reference.into();
+        let mut incident = self.take_out(reference)?;
+        let name = incident.name.clone();
         self.due.set(&name, None);
         let connection: Arc<str> = incident.connection.as_str().into();
         self.touched.remove(&connection);
@@ -183,7 +183,7 @@ impl Planner {
         }
         let ticket = incident.ticket.as_ref().and_then(|link| link.remote.clone());
         incident.erase(now);
-        changes.incidents.push(*incident);
+        Self::let_go(incident, now, changes);
         ticket
     }
 }

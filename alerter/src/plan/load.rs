@@ -69,12 +69,11 @@ impl Planner {
         incidents.sort_by(|one, other| (one.opened, &one.reference).cmp(&(other.opened, &other.reference)));
         // One that was forgotten is nobody's any more.
         for incident in incidents.into_iter().filter(|incident| !incident.connection.is_empty()) {
-            let reference: Arc<str> = incident.reference.as_str().into();
             let connection: Arc<str> = incident.connection.as_str().into();
             planner.touched.insert(connection.clone());
             planner.remember_openings(&incident);
-            planner.current.insert(connection, reference.clone());
-            planner.incidents.insert(reference, Box::new(incident));
+            let reference = planner.add_incident(incident);
+            planner.current.insert(connection, reference);
         }
         planner.openings.make_contiguous().sort();
         planner.effects = saved.effects.into_iter().map(|effect| (effect.key.clone(), effect)).collect();

@@ -1,12 +1,13 @@
 //! Messages to users: openings that settle, merge, wait for their cooldown or are held; closings that
 //! are owed (behaviour, section 5).
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use daemon::Timestamp;
 
 use super::{
     Changes, Person, Row,
+    draft::Draft,
     planner::{Next, Planner, after, digest, owes_end, since, unanswered},
 };
 use crate::{
@@ -38,7 +39,7 @@ pub(super) struct Ready {
     pub(super) template: String,
     pub(super) closing_template: String,
     pub(super) in_reply_to: Option<String>,
-    pub(super) rule: String,
+    pub(super) rule: Arc<str>,
     pub(super) institution: String,
     pub(super) due: Timestamp,
     pub(super) cooldown: Duration,
@@ -50,7 +51,7 @@ impl Planner {
     /// Whether an opening is due, and if not, when.
     pub(super) fn decide_message(
         &mut self,
-        incident: &mut Incident,
+        incident: &mut Draft,
         now: Timestamp,
         next: &mut Next,
         changes: &mut Changes,
@@ -119,7 +120,7 @@ impl Planner {
             template,
             closing_template: demand.closing_template.as_deref().unwrap_or("ready").to_owned(),
             in_reply_to: None,
-            rule: demand.rule.to_string(),
+            rule: demand.rule.clone(),
             institution: incident.institution.clone(),
             due,
             cooldown: demand.numbers.cooldown.unwrap_or(limits.cooldown),
@@ -129,7 +130,7 @@ impl Planner {
     }
 
     /// Cancels what a rule no longer asks for, and what nobody was told of yet; the incident stays open.
-    fn withdraw_unasked(&mut self, incident: &mut Incident, now: Timestamp, changes: &mut Changes) {
+    fn withdraw_unasked(&mut self, incident: &mut Draft, now: Timestamp, changes: &mut Changes) {
         // Another rule may ask for the same message meanwhile; then it stays.
         let asked = |template: &str| {
             let demands = self.demands.get(incident.connection.as_str());
@@ -177,7 +178,7 @@ impl Planner {
     /// Whether closings are owed: after half an hour of health, to those whose opening was accepted.
     pub(super) fn decide_closing(
         &mut self,
-        incident: &mut Incident,
+        incident: &mut Draft,
         now: Timestamp,
         next: &mut Next,
         changes: &mut Changes,
@@ -194,8 +195,8 @@ impl Planner {
             // It fails again, and no rule has asked for anything yet.
             return;
         }
-        let owing = self.effects.get(&last.effect).map(|effect| effect.rule.clone());
-        let rule = owing.unwrap_or_default();
+        let owing = self.effects.get(&last.effect).map(|effect| effect.rule.as_str().into());
+        let rule: Arc<str> = owing.unwrap_or_default();
         if self.settings.actions.mode(Action::NotifyUser) == Mode::Off
             || self.paused(Action::NotifyUser, &rule, &incident.institution, &incident.user)
         {
@@ -354,7 +355,7 @@ impl Planner {
                 Phase::Closing => format!("it has been healthy since its end{merged}"),
                 _ => format!("{} asks for template {}{merged}", first.rule, first.template),
             },
-            rule: first.rule.clone(),
+            rule: first.rule.to_string(),
             due: first.due,
             next_attempt: now,
             expires: after(now, first.lifetime),
@@ -384,7 +385,7 @@ impl Planner {
         }
         for (place, one) in group.iter().enumerate() {
             self.openings.extend(
-                (one.phase != Phase::Closing).then(|| (now, one.rule.clone(), one.institution.clone())),
+                (one.phase != Phase::Closing).then(|| (now, one.rule.to_string(), one.institution.clone())),
             );
             let (effect_key, message_id) = (effect_key.clone(), message_id.clone());
             self.change(&one.reference, now, changes, |incident| {

@@ -4,6 +4,7 @@ mod byhand;
 mod causes;
 mod changes;
 mod closed;
+mod draft;
 mod forget;
 mod holds;
 mod limits;

@@ -6,6 +6,7 @@ use daemon::Timestamp;
 
 use super::{
     Changes, Row,
+    draft::Draft,
     planner::{Planner, after, digest, since},
 };
 use crate::{
@@ -109,31 +110,25 @@ impl Planner {
     /// Brings the incident of one connection to what the evidence says.
     pub(super) fn observe(&mut self, connection: &Arc<str>, now: Timestamp, changes: &mut Changes) {
         let Some(facts) = self.snapshot.connections.get(connection).cloned() else { return };
-        let current = self.current.get(connection).and_then(|reference| self.incidents.remove(reference));
+        let current = self.current.get(connection).cloned();
+        let current = current.and_then(|reference| self.take_out(&reference));
         match (current, &facts.state) {
             (None, State::Ended { .. }) => {}
             (None, _) => self.open_if_asked(connection, &facts, now, changes),
             (Some(mut incident), State::Ended { reason, at }) => {
-                let before = incident.clone();
                 if incident.is_open() && *at >= incident.failing_since {
                     self.end(&mut incident, reason, *at, now, changes);
                 } else if ended_before(&incident, *at) {
                     // It failed and ended again while nobody looked: health is counted from the newer end.
                     changes.tell(&incident.reference, now, "ended", format!("{reason} at {at}, once more"));
                     incident.status = Status::Ended { reason: reason.to_string(), at: *at };
-                    let effects = &self.effects;
-                    let waits = |message: &mut crate::incidents::Message| {
-                        message.closing.take_if(|closing| effects.contains_key(closing))
-                    };
-                    let closings: Vec<String> = incident.messages.iter_mut().filter_map(waits).collect();
-                    for closing in closings {
+                    for closing in self.take_closings(&mut incident) {
                         self.withdraw(&closing, &incident.reference, "it has ended anew", now, changes);
                     }
                 }
-                self.put_back(before, incident, now, changes);
+                self.put_back(incident, now, changes);
             }
             (Some(mut incident), State::Failing { .. } | State::Stale { .. }) => {
-                let before = incident.clone();
                 if let Status::Ended { at, .. } = incident.status {
                     let failing = Failing::of(&facts.state, incident.last_failure);
                     if failing.last < at {
@@ -141,8 +136,7 @@ impl Planner {
                     } else if since(failing.since.max(at), at) <= self.settings.limits.reopen {
                         self.reopen(&mut incident, now, changes);
                     } else {
-                        let reference: Arc<str> = incident.reference.as_str().into();
-                        self.due.set(&reference, None);
+                        self.due.set(&incident.name, None);
                         self.current.remove(connection);
                         self.open_if_asked(connection, &facts, now, changes);
                         return self.hand_over_owed(connection, incident, now, changes);
@@ -151,7 +145,7 @@ impl Planner {
                 if incident.is_open() {
                     self.update(&mut incident, &facts, now, changes);
                 }
-                self.put_back(before, incident, now, changes);
+                self.put_back(incident, now, changes);
             }
         }
     }
@@ -177,10 +171,10 @@ impl Planner {
             "opened",
             format!("fails since {} as {}{why}", incident.failing_since, incident.scenario),
         );
+        let incident = Arc::new(incident);
         changes.incidents.push(incident.clone());
-        let reference: Arc<str> = incident.reference.as_str().into();
-        self.current.insert(connection.clone(), reference.clone());
-        self.incidents.insert(reference, Box::new(incident));
+        let reference = self.add_incident(incident);
+        self.current.insert(connection.clone(), reference);
     }
 
     fn new_incident(&self, connection: &str, facts: &Facts, now: Timestamp) -> Incident {
@@ -254,20 +248,24 @@ impl Planner {
             .then(|| format!("its newest failure, {last_failure}, was old at the first sight"))
     }
 
-    fn update(&mut self, incident: &mut Incident, facts: &Facts, now: Timestamp, changes: &mut Changes) {
+    fn update(&mut self, incident: &mut Draft, facts: &Facts, now: Timestamp, changes: &mut Changes) {
         if *facts.user != *incident.user {
             let rule = "the evidence".to_owned();
             return self.mismatch(&incident.connection.as_str().into(), &rule, now, changes);
         }
         let failing = Failing::of(&facts.state, incident.last_failure);
-        incident.institution_name =
-            self.snapshot.institution_name(&facts.institution, &facts.method).to_string();
-        incident.failing_since = failing.since;
-        incident.failed_jobs = failing.jobs;
+        let name = self.snapshot.institution_name(&facts.institution, &facts.method);
+        if *incident.institution_name != *name {
+            incident.institution_name = name.to_string();
+        }
+        if (incident.failing_since, incident.failed_jobs) != (failing.since, failing.jobs) {
+            (incident.failing_since, incident.failed_jobs) = (failing.since, failing.jobs);
+        }
         self.outage(incident, facts, now, changes);
         if failing.last > incident.last_failure {
             incident.last_failure = failing.last;
             let outside = incident.outage.since.is_none();
+            let incident: &mut Incident = incident;
             let open =
                 incident.attempts.iter_mut().filter(|attempt| attempt.failed.is_none() && !attempt.over);
             for attempt in open.filter(|attempt| outside && failing.last > attempt.before) {
@@ -276,7 +274,9 @@ impl Planner {
                 changes.tell(&incident.reference, now, "retry-failed", text);
             }
         }
-        incident.queued |= failing.scenario == "retry-queued";
+        if failing.scenario == "retry-queued" && !incident.queued {
+            incident.queued = true;
+        }
         if *incident.scenario == *failing.scenario {
             return;
         }

@@ -53,7 +53,7 @@ pub struct Planner {
     pub(super) born: Timestamp,
     pub(super) snapshot: Arc<Snapshot>,
     /// By reference: open incidents, and ended ones that may be continued or owe a message.
-    pub(super) incidents: Map<Arc<str>, Box<Incident>>,
+    pub(super) incidents: Map<Arc<str>, Arc<Incident>>,
     /// The incident that a connection's alerts belong to.
     pub(super) current: Map<Arc<str>, Arc<str>>,
     /// Demands that fire, by connection.
@@ -206,59 +206,25 @@ impl Planner {
     fn consider(&mut self, connection: &Arc<str>, now: Timestamp, changes: &mut Changes) {
         self.observe(connection, now, changes);
         let Some(reference) = self.current.get(connection).cloned() else { return };
-        let Some(mut incident) = self.incidents.remove(&reference) else { return };
-        let before = incident.clone();
+        let Some(mut incident) = self.take_out(&reference) else { return };
         let mut next = Next::default();
         self.decide_message(&mut incident, now, &mut next, changes);
         self.decide_closing(&mut incident, now, &mut next, changes);
         self.decide_refresh(&mut incident, now, &mut next, changes);
         self.decide_ticket(&mut incident, now, &mut next, changes);
         if let Some(user) = self.decide_forget(&incident, now, &mut next) {
-            self.put_back(before, incident, now, changes);
+            self.put_back(incident, now, changes);
             return self.forget(&user, now, changes);
         }
         let forget = self.forget_at(&incident);
         if forget.is_some_and(|at| at <= now) {
             self.due.set(&reference, None);
             self.current.remove(connection);
-            if incident != before {
-                changes.incidents.push(*incident);
-            }
-            return;
+            return Self::let_go(incident, now, changes);
         }
         next.at(forget);
         self.due.set(&reference, next.0);
-        self.put_back(before, incident, now, changes);
-    }
-
-    /// Puts an incident back that was taken out to be changed, and reports it if it was.
-    pub(super) fn put_back(
-        &mut self,
-        before: Box<Incident>,
-        mut after: Box<Incident>,
-        now: Timestamp,
-        changes: &mut Changes,
-    ) {
-        if after != before {
-            after.changed = now;
-            changes.incidents.push(Incident::clone(&after));
-        }
-        self.incidents.insert(after.reference.as_str().into(), after);
-    }
-
-    /// Changes one incident and reports it if it changed.
-    pub(super) fn change(
-        &mut self,
-        reference: &str,
-        now: Timestamp,
-        changes: &mut Changes,
-        change: impl FnOnce(&mut Incident),
-    ) {
-        let Some(mut incident) = self.incidents.remove(reference) else { return };
-        let before = incident.clone();
-        change(&mut incident);
-        self.touched.insert(incident.connection.as_str().into());
-        self.put_back(before, incident, now, changes);
+        self.put_back(incident, now, changes);
     }
 
     /// The demand of this action that fits the incident as the evidence shows it: the user is the same,

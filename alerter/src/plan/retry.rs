@@ -1,9 +1,12 @@
 //! Trying again: when a refresh may be asked for (behaviour, section 6).
 
+use std::sync::Arc;
+
 use daemon::Timestamp;
 
 use super::{
     Changes,
+    draft::Draft,
     planner::{Next, Planner, after},
 };
 use crate::{
@@ -22,7 +25,7 @@ impl Planner {
     /// Plans a refresh that is due, or says when it will be.
     pub(super) fn decide_refresh(
         &mut self,
-        incident: &mut Incident,
+        incident: &mut Draft,
         now: Timestamp,
         next: &mut Next,
         changes: &mut Changes,
@@ -35,7 +38,7 @@ impl Planner {
             return;
         }
         let (rule, due, lifetime) = match self.done_refresh(incident) {
-            Some(due) => (DONE.to_owned(), due, None),
+            Some(due) => (DONE.into(), due, None),
             None => match self.retry(incident) {
                 Some(due) => due,
                 None => return,
@@ -57,7 +60,7 @@ impl Planner {
             channel: BASIQ.to_owned(),
             state: EffectState::Planned,
             reason: format!("{rule}: attempt {} of the incident", incident.attempts.len() + 1),
-            rule,
+            rule: rule.to_string(),
             due,
             next_attempt: now,
             expires: after(now, lifetime.unwrap_or(self.settings.limits.lifetime_refresh)),
@@ -81,7 +84,7 @@ impl Planner {
     }
 
     /// Cancels a refresh that its rule no longer asks for and that is not on its way yet.
-    fn withdraw_unasked_refresh(&mut self, incident: &mut Incident, now: Timestamp, changes: &mut Changes) {
+    fn withdraw_unasked_refresh(&mut self, incident: &mut Draft, now: Timestamp, changes: &mut Changes) {
         let Some(effect) = incident.refresh.as_ref().and_then(|key| self.effects.get(key)) else { return };
         let waits = matches!(effect.state, EffectState::Planned | EffectState::Deferred | EffectState::Held);
         let demands = self.demands.get(incident.connection.as_str());
@@ -100,7 +103,7 @@ impl Planner {
 
     /// The rule, time and lifetime of the next retry, if there is one: some minutes after the newest
     /// failure, as often as the rule allows, and never while the last one's job has not ended.
-    fn retry(&self, incident: &Incident) -> Option<(String, Timestamp, Option<std::time::Duration>)> {
+    fn retry(&self, incident: &Incident) -> Option<(Arc<str>, Timestamp, Option<std::time::Duration>)> {
         let limits = &self.settings.limits;
         let waits_for_basiq = matches!(incident.scenario.as_str(), "retry-queued" | "retry-expired");
         if !incident.class.refreshable() || waits_for_basiq {
@@ -121,6 +124,6 @@ impl Planner {
         }
         let wait = demand.numbers.retry_after.unwrap_or(limits.retry_after);
         let from = incident.outage.restart.map_or(incident.last_failure, |at| at.max(incident.last_failure));
-        Some((demand.rule.to_string(), after(from, wait), demand.numbers.lifetime))
+        Some((demand.rule.clone(), after(from, wait), demand.numbers.lifetime))
     }
 }

@@ -6,6 +6,7 @@ use daemon::Timestamp;
 
 use super::{
     Changes,
+    draft::Draft,
     planner::{Next, Planner, after, digest},
 };
 use crate::{
@@ -23,7 +24,7 @@ pub(super) type Group = (String, String, Class);
 pub(super) struct ReadyTicket {
     pub(super) reference: String,
     pub(super) group: Group,
-    pub(super) rule: String,
+    pub(super) rule: Arc<str>,
     due: Timestamp,
     lifetime: std::time::Duration,
     pub(super) severity: String,
@@ -35,7 +36,7 @@ impl Planner {
     /// Whether a ticket is due, settles, or when it will be due.
     pub(super) fn decide_ticket(
         &mut self,
-        incident: &mut Incident,
+        incident: &mut Draft,
         now: Timestamp,
         next: &mut Next,
         changes: &mut Changes,
@@ -43,7 +44,7 @@ impl Planner {
         self.remind(incident, now, next, changes);
         self.withdraw_unasked_ticket(incident, now, changes);
         let group = (incident.institution.clone(), incident.method.clone(), incident.class);
-        let reference: Arc<str> = incident.reference.as_str().into();
+        let reference = incident.name.clone();
         let decided = self.ticket_due(incident);
         let settles = decided.as_ref().is_some_and(|ready| ready.0 <= now);
         match self.settling.get_mut(&group) {
@@ -69,7 +70,7 @@ impl Planner {
     fn ready_ticket(
         &self,
         incident: &Incident,
-        rule: String,
+        rule: Arc<str>,
         due: Timestamp,
         lifetime: std::time::Duration,
     ) -> ReadyTicket {
@@ -94,7 +95,10 @@ impl Planner {
     }
 
     /// When the reason for a ticket arises, when it has settled, its rule and lifetime.
-    fn ticket_due(&self, incident: &Incident) -> Option<(Timestamp, Timestamp, String, std::time::Duration)> {
+    fn ticket_due(
+        &self,
+        incident: &Incident,
+    ) -> Option<(Timestamp, Timestamp, Arc<str>, std::time::Duration)> {
         if !incident.is_open() || incident.ticket.is_some() || incident.outage.since.is_some() {
             return None;
         }
@@ -119,7 +123,7 @@ impl Planner {
         let due = after(reason_at, demand.numbers.settle.unwrap_or(limits.settle_ticket));
         let due = incident.ticket_after.map_or(due, |quiet| due.max(quiet));
         let lifetime = demand.numbers.lifetime.unwrap_or(limits.lifetime_ticket);
-        Some((reason_at, due, demand.rule.to_string(), lifetime))
+        Some((reason_at, due, demand.rule.clone(), lifetime))
     }
 
     /// Files what is due: alone, or as a storm where many of a kind are due or settling.
@@ -208,7 +212,7 @@ impl Planner {
             channel: desk,
             state: EffectState::Planned,
             reason,
-            rule: ready.rule.clone(),
+            rule: ready.rule.to_string(),
             due: ready.due,
             next_attempt: now,
             expires: after(now, ready.lifetime),
@@ -338,7 +342,7 @@ impl Planner {
     }
 
     /// Cancels a ticket that its rule no longer asks for and that no desk has yet.
-    fn withdraw_unasked_ticket(&mut self, incident: &mut Incident, now: Timestamp, changes: &mut Changes) {
+    fn withdraw_unasked_ticket(&mut self, incident: &mut Draft, now: Timestamp, changes: &mut Changes) {
         let pending = |link: &&TicketLink| link.state == TicketState::Pending && !link.storm;
         let Some(link) = incident.ticket.as_ref().filter(pending) else { return };
         let waits = self.effects.get(&link.effect).is_some_and(|effect| {

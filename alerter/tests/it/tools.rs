@@ -31,7 +31,7 @@ impl House {
             state("held", EffectState::Held),
             state("sent", EffectState::Delivered),
         ]);
-        first.changes.incidents.push(incident);
+        first.changes.incidents.push(incident.into());
         first.changes.timeline.push(TimelineEntry {
             incident: reference.clone(),
             at: now(),

@@ -1,6 +1,6 @@
 //! What the daemon commits: each table's rows in one statement of arrays.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use async_trait::async_trait;
 use daemon::{Secret, Timestamp};
@@ -39,7 +39,10 @@ impl Store for Postgres {
         }
         Ok(Saved {
             born: self.born().await?,
-            incidents: bodies.iter().map(|body| decode_incident(body)).collect::<Result<_, _>>()?,
+            incidents: bodies
+                .iter()
+                .map(|body| decode_incident(body).map(Arc::new))
+                .collect::<Result<_, _>>()?,
             effects,
             rows: sqlx::query_as("SELECT kind, key, body FROM planner").fetch_all(&self.pool).await?,
         })
@@ -191,7 +194,7 @@ async fn delete(tx: &mut Tx, statement: &'static str, ids: &[i64]) -> Result<(),
     Ok(())
 }
 
-async fn write_incidents(tx: &mut Tx, incidents: &[Incident]) -> Result<(), StoreError> {
+async fn write_incidents(tx: &mut Tx, incidents: &[Arc<Incident>]) -> Result<(), StoreError> {
     if incidents.is_empty() {
         return Ok(());
     }
@@ -215,12 +218,12 @@ async fn write_incidents(tx: &mut Tx, incidents: &[Incident]) -> Result<(), Stor
     .bind(column(|it| &it.user))
     .bind(column(|it| &it.institution))
     .bind(column(|it| &it.scenario))
-    .bind(incidents.iter().map(ticket).collect::<Vec<_>>())
-    .bind(incidents.iter().map(Incident::is_open).collect::<Vec<_>>())
+    .bind(incidents.iter().map(|it| ticket(it)).collect::<Vec<_>>())
+    .bind(incidents.iter().map(|it| it.is_open()).collect::<Vec<_>>())
     .bind(incidents.iter().map(|it| it.baseline.is_some()).collect::<Vec<_>>())
     .bind(incidents.iter().map(|it| it.failing_since.as_millisecond()).collect::<Vec<_>>())
     .bind(incidents.iter().map(|it| it.changed.as_millisecond()).collect::<Vec<_>>())
-    .bind(incidents.iter().map(json).collect::<Vec<_>>())
+    .bind(incidents.iter().map(|it| json(&**it)).collect::<Vec<_>>())
     .execute(&mut **tx)
     .await?;
     Ok(())

@@ -1,6 +1,6 @@
 //! What the daemon commits, in statements of some hundred rows.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use async_trait::async_trait;
 use daemon::{Secret, Timestamp};
@@ -90,7 +90,10 @@ impl Store for Sqlite {
         }
         Ok(Saved {
             born: self.born().await?,
-            incidents: bodies.iter().map(|body| decode_incident(body)).collect::<Result<_, _>>()?,
+            incidents: bodies
+                .iter()
+                .map(|body| decode_incident(body).map(Arc::new))
+                .collect::<Result<_, _>>()?,
             effects,
             rows: sqlx::query_as("SELECT kind, key, body FROM planner ORDER BY kind, key").fetch_all(&self.writer).await?,
         })
@@ -219,8 +222,8 @@ impl Store for Sqlite {
     }
 }
 
-async fn write_incidents(tx: &mut Tx, incidents: &[Incident]) -> Result<(), StoreError> {
-    let values = |row: &mut Values, incident: &Incident| {
+async fn write_incidents(tx: &mut Tx, incidents: &[Arc<Incident>]) -> Result<(), StoreError> {
+    let values = |row: &mut Values, incident: &Arc<Incident>| {
         row.text(&incident.reference)
             .text(&incident.connection)
             .text(&incident.user)
@@ -231,7 +234,7 @@ async fn write_incidents(tx: &mut Tx, incidents: &[Incident]) -> Result<(), Stor
             .put(incident.failing_since.as_millisecond())
             .put(incident.changed.as_millisecond())
             .maybe(incident.ticket.as_ref().map(|ticket| ticket.remote.as_deref().unwrap_or(&ticket.key)))
-            .put(json(incident));
+            .put(json(&**incident));
     };
     INCIDENTS.write(tx, incidents, values).await?;
     // But it may be forgotten.

@@ -101,7 +101,7 @@ async fn what_is_committed_is_read_again(place: Place) {
         text: "a text with \"quotes\", \u{0} and 銀行".into(),
     };
     let mut first = batch(vec![effect("k1", &reference), effect("k2", &reference)]);
-    first.changes.incidents.push(incident.clone());
+    first.changes.incidents.push(Arc::new(incident.clone()));
     first.changes.timeline.push(entry);
     first.changes.rows.push(Row { kind: "pause", key: "p".into(), body: Some("{}".into()) });
     first.changes.rows.push(Row { kind: "mode", key: "m".into(), body: Some("1".into()) });
@@ -211,7 +211,7 @@ async fn old_variables_and_rows_go_and_keys_of_open_incidents_stay(place: Place)
     let waiting = effect("waiting", &ended.reference);
     let mut first =
         batch(vec![delivered("open", &open_one.reference), delivered("over", &ended.reference), waiting]);
-    first.changes.incidents = vec![open_one, ended];
+    first.changes.incidents = vec![Arc::new(open_one), Arc::new(ended)];
     store.commit(&first).await.unwrap();
     let user = async |key: &str| match store.effect(key).await.unwrap()?.payload {
         Payload::Message(message) => Some(message.user),
@@ -290,7 +290,7 @@ async fn what_names_a_forgotten_user_is_erased_and_counts_stay(place: Place) {
     }
     let references: Vec<String> =
         [&gone, &stays, &older].iter().map(|incident| incident.reference.clone()).collect();
-    first.changes.incidents = vec![gone, stays, older];
+    first.changes.incidents = [gone, stays, older].map(Arc::new).into();
     first.changes.suppressed = vec![("p-gone".into(), "5.1.1".into()), ("p-stays".into(), "5.1.1".into())];
     store.commit(&first).await.unwrap();
     let counts = store.counts().await.unwrap();

@@ -83,7 +83,7 @@ pub(crate) struct World {
     /// The newest version of every effect.
     pub(crate) effects: BTreeMap<String, Effect>,
     /// What the store would hold.
-    pub(crate) incidents: BTreeMap<String, Incident>,
+    pub(crate) incidents: BTreeMap<String, Arc<Incident>>,
     pub(crate) rows: BTreeMap<(String, String), String>,
     /// What the jobs of the last half hour say of banks.
     pub(crate) traffic: HashMap<Bank, Traffic>,

@@ -87,7 +87,7 @@ pub(crate) struct Sim {
     firing: BTreeMap<usize, Vec<Demand>>,
     said: Said,
     /// What the store holds.
-    incidents: BTreeMap<String, Incident>,
+    incidents: BTreeMap<String, Arc<Incident>>,
     effects: BTreeMap<String, Effect>,
     waiting: BTreeSet<(Timestamp, String)>,
     rows: BTreeMap<(String, String), String>,
