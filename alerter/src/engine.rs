@@ -129,7 +129,7 @@ impl Engine {
         metrics.standing(planner.pauses().len(), planner.holds().count());
         lasting.send_replace(Lasting { notices: Arc::new(planner.lasting()), heard: None });
         if let Some(outbox) = &mut outbox {
-            outbox.submit(waiting);
+            outbox.submit(waiting, Vec::new());
         }
         metrics.leads();
         let stale = true;
@@ -274,6 +274,11 @@ impl Engine {
             changes.and(self.plan(now, Input { people, traceparent, ..Input::default() }));
         }
         let unresolved = changes.unresolved.clone();
+        let stops = self.planner.stops();
+        let begun = match &self.outbox {
+            Some(outbox) => outbox.begin(&mut changes.effects, &stops, now),
+            None => Vec::new(),
+        };
         let batch = Batch { changes, state, obeyed, heard, at: now, id: Some(rand::random()) };
         if !batch.is_empty() {
             self.commit(&batch).await?;
@@ -294,7 +299,6 @@ impl Engine {
             let _ = told.send(());
         }
         self.stops.send_if_modified(|known| {
-            let stops = self.planner.stops();
             let news = **known != stops;
             if news {
                 *known = Arc::new(stops);
@@ -302,7 +306,7 @@ impl Engine {
             news
         });
         if let Some(outbox) = &mut self.outbox {
-            outbox.submit(batch.changes.effects);
+            outbox.submit(batch.changes.effects, begun);
         } else if !batch.changes.effects.is_empty() {
             self.nudges.planned.notify_one();
         }

@@ -6,7 +6,11 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use crate::channels::Contact;
+use super::queue::{ANY, Domain};
+use crate::{
+    channels::Contact,
+    store::{Effect, Payload},
+};
 
 /// Users remembered; beyond that all are forgotten and learnt again.
 const USERS: usize = 200_000;
@@ -32,8 +36,16 @@ impl Domains {
     }
 
     /// The domain of a user, or one of its own where it is not known.
-    pub(super) fn of(&self, user: &str) -> u64 {
+    fn of(&self, user: &str) -> u64 {
         let user = self.hasher.hash_one(user);
         self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&user).copied().unwrap_or(user)
+    }
+
+    /// The domain of whom an effect is for.
+    pub(super) fn of_effect(&self, effect: &Effect) -> Domain {
+        match &effect.payload {
+            Payload::Message(message) => self.of(&message.user),
+            _ => ANY,
+        }
     }
 }

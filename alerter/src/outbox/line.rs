@@ -17,17 +17,18 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Signal, Verdict, Work,
+    Begun, Order, Signal, Verdict, Work,
     attempt::{Done, attempt},
     circuit::Circuit,
+    places::{Places, Ticket},
     policy,
-    queue::{ANY, Queue, Ticket},
-    rate::Bucket,
+    queue::{ANY, Queue},
     verify,
 };
 use crate::{
-    plan::{Outcome, Stop, after, share, since},
-    store::{Effect, EffectState, Payload, Replicas},
+    evidence::Snapshot,
+    plan::{Outcome, Stop, Stops, after, share, since},
+    store::{Effect, EffectState, Replicas},
 };
 
 /// How soon one is looked at again that waits for evidence or for the end of a pause.
@@ -42,7 +43,7 @@ pub(super) struct Line {
     waiting: Queue,
     in_hand: HashMap<Id, (Effect, Ticket)>,
     circuit: Circuit,
-    bucket: Bucket,
+    places: Arc<Places>,
     /// Since when no evidence could be had, if it could not.
     blind: Option<Timestamp>,
     /// Something of this line waits until Basiq works again.
@@ -53,16 +54,21 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(name: String, work: Work, signals: mpsc::Sender<Signal>, room: Arc<AtomicU32>) -> Self {
-        let bucket = Bucket::new(work.pace.rate, work.pace.burst, Instant::now());
+    pub(super) fn new(
+        name: String,
+        work: Work,
+        signals: mpsc::Sender<Signal>,
+        room: Arc<AtomicU32>,
+        places: Arc<Places>,
+    ) -> Self {
         Self {
             name,
-            waiting: Queue::new(work.pace.concurrency),
+            waiting: Queue::default(),
             work,
             signals,
             in_hand: HashMap::new(),
             circuit: Circuit::default(),
-            bucket,
+            places,
             blind: None,
             halted: false,
             spread: None,
@@ -83,19 +89,15 @@ impl Line {
         self.work.store.replicas()
     }
 
-    pub(super) async fn run(
-        mut self,
-        mut orders: mpsc::UnboundedReceiver<Vec<Effect>>,
-        stop: CancellationToken,
-    ) {
+    pub(super) async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>, stop: CancellationToken) {
         let mut running: JoinSet<Done> = JoinSet::new();
         while !stop.is_cancelled() {
             // All that has ended and all that has come goes into one look, and so into one mark in the store.
             while let Some(done) = running.try_join_next_with_id() {
                 self.finish(done).await;
             }
-            while let Ok(effects) = orders.try_recv() {
-                effects.into_iter().for_each(|effect| self.take(effect));
+            while let Ok(order) = orders.try_recv() {
+                self.obey(order, &mut running).await;
             }
             let pause = self.begin(&mut running).await;
             let next = self.next(running.len());
@@ -103,8 +105,8 @@ impl Line {
             let clock = self.work.clock.clone();
             tokio::select! {
                 () = stop.cancelled() => break,
-                orders = orders.recv() => match orders {
-                    Some(effects) => effects.into_iter().for_each(|effect| self.take(effect)),
+                order = orders.recv() => match order {
+                    Some(order) => self.obey(order, &mut running).await,
                     None => break,
                 },
                 Some(done) = running.join_next_with_id() => self.finish(done).await,
@@ -112,9 +114,37 @@ impl Line {
                 () = async { if let Some(at) = next { clock.sleep_until(at).await } }, if pause.is_none() && next.is_some() => {}
             }
         }
+        while let Ok(order) = orders.try_recv() {
+            let now = self.work.clock.now();
+            for begun in order.begun {
+                let why = "the alerter was stopped before the attempt".to_owned();
+                self.report(policy::defer(begun.effect, now, why), now).await;
+            }
+        }
         while let Some(done) = running.join_next_with_id().await {
             self.finish(done).await;
         }
+    }
+
+    /// Takes up what is new. What was begun by being planned is attempted if that still holds.
+    async fn obey(&mut self, order: Order, running: &mut JoinSet<Done>) {
+        order.effects.into_iter().for_each(|effect| self.take(effect));
+        if order.begun.is_empty() {
+            return;
+        }
+        let now = self.work.clock.now();
+        let (snapshot, stops) = (self.work.evidence.borrow().clone(), self.work.stops.borrow().clone());
+        for Begun { effect, ticket } in order.begun {
+            match self.weigh(effect, &snapshot, &stops, now).await {
+                Some((effect, incidents)) => self.start(effect, incidents, ticket, running),
+                None => self.places.give_back(ticket),
+            }
+        }
+    }
+
+    fn start(&mut self, effect: Effect, incidents: Vec<String>, ticket: Ticket, running: &mut JoinSet<Done>) {
+        let task = running.spawn(attempt(self.work.clone(), effect.clone(), incidents, rand::random()));
+        self.in_hand.insert(task.id(), (effect, ticket));
     }
 
     fn take(&mut self, effect: Effect) {
@@ -129,7 +159,7 @@ impl Line {
     /// When something may begin, if nothing else happens before.
     fn next(&self, running: usize) -> Option<Timestamp> {
         // While all hands are full, or a probe of an open circuit runs, the end of an attempt wakes the line.
-        if running >= self.work.pace.concurrency || !self.circuit.allows(Timestamp::MAX, running) {
+        if !self.places.any() || !self.circuit.allows(Timestamp::MAX, running) {
             return None;
         }
         let now = self.work.clock.now();
@@ -165,52 +195,67 @@ impl Line {
             self.spread(now).await;
         }
         if let Some(left) = self.gathers(now).await {
+            self.places.open(false);
             return Some(left);
         }
         let domains = self.work.domains.clone();
-        self.waiting.ripen(now, |effect| match &effect.payload {
-            Payload::Message(message) => domains.of(&message.user),
-            _ => ANY,
-        });
+        self.waiting.ripen(now, |effect| domains.of_effect(effect));
         let (alive, mut chosen, mut pause) = (self.work.alive(), Vec::new(), None);
-        while running.len() + chosen.len() < self.work.pace.concurrency
-            && self.circuit.allows(now, running.len() + chosen.len())
-        {
-            let Some((effect, domain)) = self.waiting.pop() else { break };
-            if effect.expires <= now {
-                let expired = policy::end(effect, EffectState::Expired, "its lifetime is over".to_owned());
-                self.report(expired, now).await;
+        while self.places.any() && self.circuit.allows(now, running.len() + chosen.len()) {
+            let Some((effect, domain)) = self.waiting.pop(&self.places) else { break };
+            let Some((effect, incidents)) = self.weigh(effect, &snapshot, &stops, now).await else {
                 continue;
-            }
-            if let Some(stop) = stops.of(&effect, &snapshot) {
-                self.halted |= stop == Stop::Platform;
-                let known = effect.reason == stop.why();
-                self.put_off(effect, stop.why().to_owned(), !known, now).await;
-                continue;
-            }
-            match verify(&effect, &snapshot, now, &self.work.limits) {
-                Verdict::Obsolete(why) => {
-                    self.report(policy::end(effect, EffectState::Obsolete, why), now).await;
+            };
+            match self.places.rate(alive) {
+                Ok(()) => {
+                    let ticket = self.places.take(&effect, domain);
+                    chosen.push((effect, incidents, ticket));
                 }
-                Verdict::Wait(why) => {
-                    let news = effect.state == EffectState::Planned;
-                    self.put_off(effect, why, news, now).await;
+                Err(wait) => {
+                    pause = Some(wait);
+                    self.waiting.put(effect);
+                    break;
                 }
-                Verdict::Go(incidents) => match self.bucket.take(Instant::now(), alive) {
-                    Ok(()) => {
-                        let ticket = self.waiting.begins(&effect, domain);
-                        chosen.push((effect, incidents, ticket));
-                    }
-                    Err(wait) => {
-                        pause = Some(wait);
-                        self.waiting.put(effect);
-                        break;
-                    }
-                },
             }
         }
         self.hand_over(chosen, running).await;
+        let well = self.circuit.until().is_none() && self.blind.is_none() && !self.halted;
+        self.places.open(well && self.spread.is_none() && self.waiting.none_due());
         pause
+    }
+
+    /// What of the effect may be attempted now: it, and the incidents that it still speaks of. Whatever may not is put
+    /// off, or ends.
+    async fn weigh(
+        &mut self,
+        effect: Effect,
+        snapshot: &Snapshot,
+        stops: &Stops,
+        now: Timestamp,
+    ) -> Option<(Effect, Vec<String>)> {
+        if effect.expires <= now {
+            let expired = policy::end(effect, EffectState::Expired, "its lifetime is over".to_owned());
+            self.report(expired, now).await;
+            return None;
+        }
+        if let Some(stop) = stops.of(&effect, snapshot) {
+            self.halted |= stop == Stop::Platform;
+            let known = effect.reason == stop.why();
+            self.put_off(effect, stop.why().to_owned(), !known, now).await;
+            return None;
+        }
+        match verify(&effect, snapshot, now, &self.work.limits) {
+            Verdict::Obsolete(why) => {
+                self.report(policy::end(effect, EffectState::Obsolete, why), now).await;
+                None
+            }
+            Verdict::Wait(why) => {
+                let news = effect.state == EffectState::Planned;
+                self.put_off(effect, why, news, now).await;
+                None
+            }
+            Verdict::Go(incidents) => Some((effect, incidents)),
+        }
     }
 
     /// After a time without evidence, what became due in it restarts spread out.
@@ -287,16 +332,14 @@ impl Line {
             match &marked {
                 Some(marked) if marked.contains(&effect.key) => {
                     effect.marks += 1;
-                    let (work, jitter) = (self.work.clone(), rand::random());
-                    let task = running.spawn(attempt(work, effect.clone(), incidents, jitter));
-                    self.in_hand.insert(task.id(), (effect, ticket));
+                    self.start(effect, incidents, ticket, running);
                 }
                 // It was withdrawn, or is another replica's.
-                Some(_) => self.waiting.ends(ticket),
+                Some(_) => self.places.give_back(ticket),
                 // It may be marked all the same: a store that is shared frees it, to be claimed anew.
-                None if shared => self.waiting.ends(ticket),
+                None if shared => self.places.give_back(ticket),
                 None => {
-                    self.waiting.ends(ticket);
+                    self.places.give_back(ticket);
                     effect.next_attempt = later;
                     self.waiting.put(effect);
                 }
@@ -308,7 +351,7 @@ impl Line {
         let now = self.work.clock.now();
         let id = done.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
         let Some((effect, ticket)) = self.in_hand.remove(&id) else { return };
-        self.waiting.ends(ticket);
+        self.places.give_back(ticket);
         let Done { mut outcome, suppress, fault } = match done {
             Ok((_, done)) => done,
             Err(error) => {

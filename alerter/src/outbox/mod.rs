@@ -11,6 +11,7 @@ mod circuit;
 mod domains;
 mod line;
 mod people;
+mod places;
 mod policy;
 mod queue;
 mod rate;
@@ -18,7 +19,7 @@ mod share;
 mod verify;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet, hash_map::Entry},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -26,9 +27,10 @@ use std::{
     time::Duration,
 };
 
-use daemon::{Clock, Secret};
+use daemon::{Clock, Secret, Timestamp};
 pub use domains::Domains;
 pub use people::{Resolver, person};
+use places::{Places, Ticket};
 pub use policy::{Told, after_unknown};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -46,7 +48,7 @@ use crate::{
     evidence::Snapshot,
     plan::{Limits, Outcome, Stops},
     refresh::{CaseFacts, Refresher},
-    store::{Effect, Standing, Store},
+    store::{Effect, EffectState, Standing, Store},
 };
 
 /// How fast lines work.
@@ -166,9 +168,27 @@ pub struct Outbox {
 
 /// A running line.
 struct Handle {
-    orders: mpsc::UnboundedSender<Vec<Effect>>,
+    orders: mpsc::UnboundedSender<Order>,
     /// How many effects it would take up from a store that is shared.
     room: Arc<AtomicU32>,
+    places: Arc<Places>,
+    /// Keys of effects that it was given and that have not ended, as far as is committed.
+    given: HashSet<String>,
+}
+
+/// What a line is to take up.
+#[derive(Default)]
+struct Order {
+    /// New ones, and changed ones that replace what it has.
+    effects: Vec<Effect>,
+    /// What the commit that planned it marked as being attempted.
+    begun: Vec<Begun>,
+}
+
+/// An effect that has a place in its line, and whose next commit says that it is being attempted.
+pub struct Begun {
+    effect: Effect,
+    ticket: Ticket,
 }
 
 impl Outbox {
@@ -178,24 +198,75 @@ impl Outbox {
         Self { lines, tasks, work, signals, stop }
     }
 
-    /// Takes effects that were committed: new ones, and changed ones that replace what the line has.
-    pub fn submit(&mut self, effects: Vec<Effect>) {
-        let mut by_line: HashMap<String, Vec<Effect>> = HashMap::new();
+    /// Gives those of `effects` a place that are planned for now and could begin at once, and marks them as being
+    /// attempted: the commit that keeps the plan keeps that, too. To be called with what is about to be committed, where
+    /// the store is this process's own; [`Outbox::submit`] must follow.
+    pub fn begin(&self, effects: &mut [Effect], stops: &Stops, now: Timestamp) -> Vec<Begun> {
+        let snapshot = self.work.evidence.borrow().clone();
+        let mut begun = Vec::new();
         for effect in effects {
-            by_line.entry(effect.channel.clone()).or_default().push(effect);
+            let Some(line) = self.lines.get(&effect.channel) else { continue };
+            let new = effect.state == EffectState::Planned && !line.given.contains(&effect.key);
+            if !new || effect.next_attempt > now || effect.expires <= now {
+                continue;
+            }
+            let holds = || {
+                stops.of(effect, &snapshot).is_none()
+                    && matches!(verify(effect, &snapshot, now, &self.work.limits), Verdict::Go(_))
+            };
+            if !holds() {
+                continue;
+            }
+            let Some(ticket) = line.places.reserve(effect, self.work.domains.of_effect(effect)) else {
+                continue;
+            };
+            effect.marks += 1;
+            begun.push(Begun { effect: effect.clone(), ticket });
+            effect.state = EffectState::Attempting;
         }
-        for (name, effects) in by_line {
-            let line = self.lines.entry(name.clone()).or_insert_with(|| {
-                let (orders, receiver) = mpsc::unbounded_channel();
-                let room = Arc::new(AtomicU32::new(0));
-                let line = line::Line::new(name, self.work.clone(), self.signals.clone(), room.clone());
-                self.tasks.spawn(watch(line, receiver, self.stop.clone()));
-                Handle { orders, room }
-            });
-            let taken = u32::try_from(effects.len()).unwrap_or(u32::MAX);
+        begun
+    }
+
+    /// Takes effects that were committed: new ones, and changed ones that replace what the line has. `begun` are those
+    /// that [`Outbox::begin`] gave of them.
+    pub fn submit(&mut self, effects: Vec<Effect>, begun: Vec<Begun>) {
+        let mut by_line: HashMap<String, Order> = HashMap::new();
+        let alone = self.work.store.replicas().is_none();
+        for effect in effects {
+            let line = self.line(&effect.channel);
+            if effect.state.is_final() {
+                line.given.remove(&effect.key);
+            } else if alone {
+                line.given.insert(effect.key.clone());
+            }
+            if effect.state != EffectState::Attempting {
+                by_line.entry(effect.channel.clone()).or_default().effects.push(effect);
+            }
+        }
+        for begun in begun {
+            by_line.entry(begun.effect.channel.clone()).or_default().begun.push(begun);
+        }
+        for (name, order) in by_line {
+            let line = self.line(&name);
+            let taken = u32::try_from(order.effects.len()).unwrap_or(u32::MAX);
             line.room.fetch_sub(taken.min(line.room.load(Ordering::Relaxed)), Ordering::Relaxed);
             // A line ends only when the outbox does.
-            let _ = line.orders.send(effects);
+            let _ = line.orders.send(order);
+        }
+    }
+
+    /// The line of this channel, which begins with its first effect.
+    fn line(&mut self, name: &str) -> &mut Handle {
+        match self.lines.entry(name.to_owned()) {
+            Entry::Occupied(line) => line.into_mut(),
+            Entry::Vacant(vacant) => {
+                let (orders, receiver) = mpsc::unbounded_channel();
+                let (room, places) = (Arc::new(AtomicU32::new(0)), Arc::new(Places::new(&self.work.pace)));
+                let (work, signals) = (self.work.clone(), self.signals.clone());
+                let line = line::Line::new(name.to_owned(), work, signals, room.clone(), places.clone());
+                self.tasks.spawn(watch(line, receiver, self.stop.clone()));
+                vacant.insert(Handle { orders, room, places, given: HashSet::new() })
+            }
         }
     }
 
@@ -218,7 +289,7 @@ impl Outbox {
 }
 
 /// Runs a line. One that ends by a fault of this program is not silent: its channel counts as at fault.
-async fn watch(line: line::Line, orders: mpsc::UnboundedReceiver<Vec<Effect>>, stop: CancellationToken) {
+async fn watch(line: line::Line, orders: mpsc::UnboundedReceiver<Order>, stop: CancellationToken) {
     let (name, signals) = (line.name().to_owned(), line.signals());
     // Ends with whoever waits for it.
     let line = AbortOnDropHandle::new(tokio::spawn(line.run(orders, stop)));

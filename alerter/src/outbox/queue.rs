@@ -1,11 +1,12 @@
 //! What waits in one line, and who comes next: in order of time, in turns between the domains of recipients, and
 //! never two at a time for one user.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use daemon::Timestamp;
 
-use crate::store::{Effect, Payload};
+use super::places::Places;
+use crate::store::Effect;
 
 /// How far into a domain's queue is looked for a user to whom nothing is on its way.
 const LOOK: usize = 32;
@@ -26,11 +27,6 @@ pub(super) struct Queue {
     turns: VecDeque<Domain>,
     /// Where each one waits.
     places: HashMap<String, Place>,
-    /// Users with an attempt on its way, and attempts by domain.
-    users: HashSet<String>,
-    running: HashMap<Domain, usize>,
-    /// How many of one domain may be on their way at a time.
-    bound: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,21 +35,14 @@ enum Place {
     Due(Domain),
 }
 
-/// What an attempt holds of the bounds, to be given back.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Ticket {
-    user: Option<String>,
-    domain: Domain,
-}
-
 impl Queue {
-    /// A queue for a line with so many attempts at a time: one domain gets half of them.
-    pub(super) fn new(concurrency: usize) -> Self {
-        Self { bound: concurrency.div_ceil(2).max(1), ..Self::default() }
-    }
-
     pub(super) fn len(&self) -> usize {
         self.places.len()
+    }
+
+    /// Whether nothing waits that is due.
+    pub(super) fn none_due(&self) -> bool {
+        self.due.values().all(VecDeque::is_empty)
     }
 
     /// When the first comes that is not due yet.
@@ -100,7 +89,7 @@ impl Queue {
     }
 
     /// The next that may go.
-    pub(super) fn pop(&mut self) -> Option<(Effect, Domain)> {
+    pub(super) fn pop(&mut self, places: &Places) -> Option<(Effect, Domain)> {
         for _ in 0..self.turns.len() {
             let domain = self.turns.pop_front()?;
             if self.due.get(&domain).is_none_or(VecDeque::is_empty) {
@@ -108,40 +97,18 @@ impl Queue {
                 continue;
             }
             self.turns.push_back(domain);
-            // Also while nobody else waits: who comes next must not find all places taken.
-            let running = self.running.get(&domain).copied().unwrap_or_default();
-            if domain != ANY && running >= self.bound {
+            if !places.any_of(domain) {
                 continue;
             }
             let Some(queue) = self.due.get_mut(&domain) else { continue };
-            let free = |effect: &Effect| user(effect).is_none_or(|user| !self.users.contains(user));
-            let Some(at) = queue.iter().take(LOOK).position(free) else { continue };
+            let Some(at) = queue.iter().take(LOOK).position(|effect| places.reaches(effect)) else {
+                continue;
+            };
             let Some(effect) = queue.remove(at) else { continue };
             self.places.remove(&effect.key);
             return Some((effect, domain));
         }
         None
-    }
-
-    /// One is on its way.
-    pub(super) fn begins(&mut self, effect: &Effect, domain: Domain) -> Ticket {
-        let user = user(effect).map(str::to_owned);
-        self.users.extend(user.clone());
-        *self.running.entry(domain).or_default() += 1;
-        Ticket { user, domain }
-    }
-
-    /// It is no longer on its way.
-    pub(super) fn ends(&mut self, ticket: Ticket) {
-        if let Some(user) = ticket.user {
-            self.users.remove(&user);
-        }
-        if let Some(running) = self.running.get_mut(&ticket.domain) {
-            *running -= 1;
-            if *running == 0 {
-                self.running.remove(&ticket.domain);
-            }
-        }
     }
 
     /// Takes everything out that is due.
@@ -169,26 +136,21 @@ impl Queue {
     }
 }
 
-/// Whom a message is for; other effects bother nobody.
-fn user(effect: &Effect) -> Option<&str> {
-    match &effect.payload {
-        Payload::Message(message) => Some(&message.user),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeSet;
 
-    use super::*;
+    use super::{
+        super::{Pace, places::user},
+        *,
+    };
     use crate::{
         channels::UserMessage,
         demand::Action,
-        store::{EffectState, Phase},
+        store::{EffectState, Payload, Phase},
     };
 
-    fn message(key: &str, user: &str) -> Effect {
+    pub(in super::super) fn message(key: &str, user: &str) -> Effect {
         let at = Timestamp::default();
         let message = UserMessage {
             key: key.into(),
@@ -228,8 +190,12 @@ mod tests {
         u64::from(user(effect).unwrap().as_bytes()[0])
     }
 
+    fn places() -> Places {
+        Places::new(&Pace { concurrency: 4, ..Pace::default() })
+    }
+
     fn queue(effects: &[(&str, &str)]) -> Queue {
-        let mut queue = Queue::new(4);
+        let mut queue = Queue::default();
         for (key, user) in effects {
             queue.put(message(key, user));
         }
@@ -240,7 +206,9 @@ mod tests {
     #[test]
     fn domains_take_turns() {
         let mut queue = queue(&[("1", "a1"), ("2", "a2"), ("3", "a3"), ("4", "b1"), ("5", "c1")]);
-        let order: Vec<String> = std::iter::from_fn(|| queue.pop()).map(|(effect, _)| effect.key).collect();
+        let places = places();
+        let order: Vec<String> =
+            std::iter::from_fn(|| queue.pop(&places)).map(|(effect, _)| effect.key).collect();
         assert_eq!(order, ["1", "4", "5", "2", "3"]);
         assert_eq!(queue.len(), 0);
     }
@@ -251,13 +219,14 @@ mod tests {
             queue(&[("1", "a1"), ("2", "a2"), ("3", "a3"), ("4", "b1"), ("5", "b2"), ("6", "b3")]);
         let mut stuck = Vec::new();
         let mut others = Vec::new();
-        while let Some((effect, domain)) = queue.pop() {
-            let ticket = queue.begins(&effect, domain);
+        let places = places();
+        while let Some((effect, domain)) = queue.pop(&places) {
+            let ticket = places.take(&effect, domain);
             if effect.key.as_str() < "4" {
                 stuck.push(ticket);
             } else {
                 others.push(effect.key);
-                queue.ends(ticket);
+                places.give_back(ticket);
             }
         }
         assert_eq!(others, ["4", "5", "6"]);
@@ -267,15 +236,16 @@ mod tests {
     #[test]
     fn one_user_gets_one_at_a_time() {
         let mut queue = queue(&[("1", "a1"), ("2", "a1"), ("3", "a2")]);
-        let (first, of) = queue.pop().unwrap();
-        let ticket = queue.begins(&first, of);
-        let (second, of) = queue.pop().unwrap();
+        let places = places();
+        let (first, of) = queue.pop(&places).unwrap();
+        let ticket = places.take(&first, of);
+        let (second, of) = queue.pop(&places).unwrap();
         assert_eq!((first.key.as_str(), second.key.as_str()), ("1", "3"));
-        let other = queue.begins(&second, of);
-        assert!(queue.pop().is_none());
-        queue.ends(ticket);
-        queue.ends(other);
-        assert_eq!(queue.pop().unwrap().0.key, "2");
+        let other = places.take(&second, of);
+        assert!(queue.pop(&places).is_none());
+        places.give_back(ticket);
+        places.give_back(other);
+        assert_eq!(queue.pop(&places).unwrap().0.key, "2");
     }
 
     #[test]
@@ -285,7 +255,7 @@ mod tests {
         queue.put(message("1", "c9"));
         assert_eq!(queue.keys(), BTreeSet::from(["1".to_owned()]));
         queue.ripen(Timestamp::default(), domain);
-        assert_eq!(user(&queue.pop().unwrap().0), Some("c9"));
-        assert!(queue.pop().is_none() && queue.take_all().is_empty());
+        assert_eq!(user(&queue.pop(&places()).unwrap().0), Some("c9"));
+        assert!(queue.pop(&places()).is_none() && queue.take_all().is_empty());
     }
 }

@@ -176,7 +176,7 @@ async fn claim(replicas: &dyn Replicas, clock: &Clock, outbox: &mut Outbox) -> R
     }
     let claimed = replicas.claim(&room, now).await?;
     let number = claimed.len();
-    outbox.submit(claimed);
+    outbox.submit(claimed, Vec::new());
     Ok(number)
 }
 

@@ -1,5 +1,6 @@
 //! The engine, each of the stores and the outbox together, with hands that remember.
 
+mod at_once;
 mod hands;
 mod process;
 mod traces;
