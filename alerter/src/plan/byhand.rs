@@ -35,8 +35,7 @@ impl Planner {
         effect.next_attempt = now;
         effect.expires = effect.expires.max(after(now, lifetime));
         effect.changed = now;
-        changes.effect(&effect, now);
-        self.effects.insert(effect.key.clone(), effect.clone());
+        self.add_effect(effect.clone(), now, changes);
         self.unhold_effect(&effect.key, now, changes);
         self.none_held(&effect, now, changes);
     }
@@ -63,19 +62,18 @@ impl Planner {
     /// Withdraws what waits for good: it is not planned again for its incidents.
     pub(super) fn cancel(&mut self, key: &str, now: Timestamp, changes: &mut Changes) {
         let waits = self.effects.get(key).is_some_and(|effect| effect.state != EffectState::Attempting);
-        let Some(mut effect) = self.effects.remove(key).filter(|_| waits) else { return };
-        effect.state = EffectState::Cancelled;
-        NEVER.clone_into(&mut effect.reason);
-        effect.changed = now;
-        changes.effect(&effect, now);
+        if !waits {
+            return;
+        }
+        let Some(effect) = self.cancel_effect(key, NEVER, now, changes) else { return };
         self.free_cooldown(&effect, changes);
         self.unhold_effect(key, now, changes);
         self.none_held(&effect, now, changes);
-        self.uncount_ticket(&effect, changes);
+        self.uncount_ticket(&effect);
         // A storm's ticket is the ticket of all who joined it.
         let references = self.storm_members(key).unwrap_or_else(|| effect.incidents.clone());
         if effect.phase == Phase::Ticket {
-            self.storm_unfiled(key, changes);
+            self.storm_unfiled(key);
         }
         for reference in references {
             self.change(&reference, now, changes, |incident| give_up(incident, &effect));

@@ -215,15 +215,13 @@ impl Planner {
                 && effect.phase != Phase::Comment
                 && !effect.incidents.is_empty()
         };
-        let waiting: Vec<Effect> = self.effects.values().filter(waits).cloned().collect();
-        for mut effect in waiting {
-            effect.state = EffectState::Cancelled;
-            "Basiq itself is at fault: planned anew once it works".clone_into(&mut effect.reason);
-            effect.changed = now;
-            changes.effect(&effect, now);
-            self.effects.remove(&effect.key);
+        let why = "Basiq itself is at fault: planned anew once it works";
+        let waiting: Vec<String> =
+            self.effects.values().filter(waits).map(|effect| effect.key.clone()).collect();
+        for key in waiting {
+            let Some(effect) = self.cancel_effect(&key, why, now, changes) else { continue };
             self.free_cooldown(&effect, changes);
-            self.uncount_ticket(&effect, changes);
+            self.uncount_ticket(&effect);
             self.forget_effect(&effect, now, changes);
         }
     }

@@ -250,7 +250,13 @@ impl Changes {
     }
 
     /// Adds the effect, and a line to the story of each of its incidents.
-    pub(super) fn effect(&mut self, effect: &Effect, at: Timestamp) {
+    pub(super) fn effect(&mut self, effect: Effect, at: Timestamp) {
+        self.tell_effect(&effect, at);
+        self.effects.push(effect);
+    }
+
+    /// Adds a line to the story of each of the effect's incidents.
+    pub(super) fn tell_effect(&mut self, effect: &Effect, at: Timestamp) {
         let nobody = [String::new()];
         let incidents: &[String] = if effect.incidents.is_empty() { &nobody } else { &effect.incidents };
         for incident in incidents {
@@ -262,7 +268,6 @@ impl Changes {
                 text: format!("{} {}: {}", effect.phase.as_str(), effect.state, effect.reason),
             });
         }
-        self.effects.push(effect.clone());
     }
 }
 

@@ -28,7 +28,7 @@ impl Planner {
         let what =
             if wont_fix { "closed as won't fix: final for the incident" } else { "closed by a person" };
         changes.tell(reference, now, "ticket-closed", format!("the ticket was {what}"));
-        let lead = if link.storm { self.storm_closed(&link.key, wont_fix, changes) } else { None };
+        let lead = if link.storm { self.storm_closed(&link.key, wont_fix) } else { None };
         let lead = lead.unwrap_or_else(|| reference.to_owned());
         for member in self.sharers(&link, reference) {
             self.change(&member, now, changes, |incident| {
@@ -56,7 +56,7 @@ impl Planner {
             return;
         };
         changes.tell(reference, now, "ticket-opened", "the ticket was opened again".to_owned());
-        let lead = if link.storm { self.storm_opened(&link.key, changes) } else { None };
+        let lead = if link.storm { self.storm_opened(&link.key) } else { None };
         let lead = lead.unwrap_or_else(|| reference.to_owned());
         for member in self.sharers(&link, reference) {
             self.change(&member, now, changes, |incident| {
@@ -86,7 +86,7 @@ impl Planner {
         if effect.state != EffectState::Delivered || went_to == remote {
             return;
         }
-        let mut members = self.storm_moved(ticket, went_to, changes);
+        let mut members = self.storm_moved(ticket, went_to);
         members.extend(effect.incidents.iter().cloned());
         for member in members {
             self.change(&member, now, changes, |incident| {

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     incidents::{Incident, Status},
-    store::{Effect, EffectState, Payload},
+    store::{Effect, Payload},
 };
 
 /// After the end of a consent its ticket hears of it before its user is forgotten.
@@ -95,16 +95,14 @@ impl Planner {
                 || matches!(&effect.payload, Payload::Message(message) if message.user == user)
                 || matches!(&effect.payload, Payload::Refresh { user: of, .. } if of == user)
         };
-        let pending: Vec<Effect> = self.effects.values().filter(names).cloned().collect();
-        for mut effect in pending {
-            effect.state = EffectState::Cancelled;
-            "a user it speaks of was forgotten".clone_into(&mut effect.reason);
-            effect.changed = now;
-            changes.effect(&effect, now);
-            self.effects.remove(&effect.key);
+        let why = "a user it speaks of was forgotten";
+        let pending: Vec<String> =
+            self.effects.values().filter(names).map(|effect| effect.key.clone()).collect();
+        for key in pending {
+            let Some(effect) = self.cancel_effect(&key, why, now, changes) else { continue };
             self.free_cooldown(&effect, changes);
             self.unhold_effect(&effect.key, now, changes);
-            self.uncount_ticket(&effect, changes);
+            self.uncount_ticket(&effect);
             // Others that it spoke of are spoken of anew.
             self.forget_effect(&effect, now, changes);
         }
@@ -179,7 +177,7 @@ impl Planner {
             changes.rows.push(closed_row(reference, None));
         }
         if let Some(link) = incident.ticket.as_ref().filter(|link| link.storm) {
-            self.storm_member(&link.key, reference, true, changes);
+            self.storm_member(&link.key, reference, true);
         }
         let ticket = incident.ticket.as_ref().and_then(|link| link.remote.clone());
         incident.erase(now);

@@ -10,6 +10,7 @@ use super::{
     Changes, Row,
     messages::Ready,
     planner::{Planner, after, since},
+    unsaved::Unsaved,
 };
 use crate::{
     incidents::{Message, MessageState, TicketState},
@@ -83,7 +84,7 @@ impl Planner {
             now,
             changes,
         );
-        changes.rows.push(row(&hold));
+        self.unsaved.insert(Unsaved::Hold(number));
         self.holds.insert(number, hold);
     }
 
@@ -143,7 +144,7 @@ impl Planner {
             self.holds.remove(&number);
             self.end_hold(number, now, changes);
         } else {
-            changes.rows.push(row(hold));
+            self.unsaved.insert(Unsaved::Hold(number));
         }
     }
 
@@ -168,7 +169,7 @@ impl Planner {
             effect.next_attempt = now;
             effect.expires = after(now, lifetime);
             effect.changed = now;
-            changes.effect(effect, now);
+            changes.effect(effect.clone(), now);
         }
         self.end_hold(number, now, changes);
     }
@@ -202,11 +203,7 @@ impl Planner {
 
     /// Cancels a held effect for good: its incidents do not ask for it again.
     fn discard_effect(&mut self, key: &str, why: &str, now: Timestamp, changes: &mut Changes) {
-        let Some(mut effect) = self.effects.remove(key) else { return };
-        effect.state = EffectState::Cancelled;
-        why.clone_into(&mut effect.reason);
-        effect.changed = now;
-        changes.effect(&effect, now);
+        let Some(effect) = self.cancel_effect(key, why, now, changes) else { return };
         self.free_cooldown(&effect, changes);
         for reference in &effect.incidents {
             self.change(reference, now, changes, |incident| {
@@ -225,11 +222,7 @@ impl Planner {
     }
 
     fn end_hold(&mut self, number: u64, now: Timestamp, changes: &mut Changes) {
-        changes.rows.push(Row { kind: "hold", key: number.to_string(), body: None });
+        self.unsaved.insert(Unsaved::Hold(number));
         self.own_notice_ended(&format!("hold-{number}"), now, changes);
     }
-}
-
-fn row(hold: &Hold) -> Row {
-    Row { kind: "hold", key: hold.number.to_string(), body: serde_json::to_string(hold).ok() }
 }

@@ -59,6 +59,7 @@ impl Planner {
             modes: BTreeMap::new(),
             tidied: Timestamp::MIN,
             notices: BTreeMap::new(),
+            unsaved: BTreeSet::new(),
             ready: Vec::new(),
             ready_tickets: Vec::new(),
         };

@@ -377,8 +377,7 @@ impl Planner {
                 at: now,
             }),
         };
-        changes.effect(&effect, now);
-        self.effects.insert(effect_key.clone(), effect);
+        self.add_effect(effect, now, changes);
         if let (Phase::Opening | Phase::GaveUp, Person::Hash(hash)) = (first.phase, &first.person) {
             let key = (hash.clone(), family(&first.template).to_owned());
             self.start_cooldown(key, after(now, first.cooldown), &effect_key, changes);

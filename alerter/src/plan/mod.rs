@@ -23,6 +23,7 @@ mod switches;
 mod tickets;
 mod trace;
 mod troubles;
+mod unsaved;
 mod versions;
 mod wheel;
 

@@ -221,7 +221,7 @@ impl Planner {
                 u8::from(ended.is_some()),
             );
             let effect = Effect {
-                key: key.clone(),
+                key,
                 incidents: Vec::new(),
                 action: Action::NotifyOperator,
                 phase: Phase::Notice,
@@ -245,8 +245,7 @@ impl Planner {
                 traceparent: None,
                 payload: Payload::Notice(notice.clone()),
             };
-            changes.effect(&effect, now);
-            self.effects.insert(key, effect);
+            self.add_effect(effect, now, changes);
         }
     }
 }

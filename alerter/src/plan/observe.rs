@@ -13,7 +13,6 @@ use crate::{
     demand::{Action, Demand, Subject},
     evidence::{Facts, Snapshot, State},
     incidents::{Cause, Class, Incident, MessageState, Outage, Status, TicketState, key, reference},
-    store::EffectState,
 };
 
 impl Planner {
@@ -350,19 +349,14 @@ impl Planner {
         now: Timestamp,
         changes: &mut Changes,
     ) {
-        let Some(planned) = self.effects.get_mut(effect) else { return };
+        let Some(planned) = self.effects.get(effect) else { return };
         if planned.incidents.iter().any(|other| other != incident) {
             return;
         }
-        planned.state = EffectState::Cancelled;
-        planned.reason = why.to_owned();
-        planned.changed = now;
-        changes.effect(planned, now);
-        let withdrawn = self.effects.remove(effect);
-        if let Some(withdrawn) = withdrawn {
+        if let Some(withdrawn) = self.cancel_effect(effect, why, now, changes) {
             self.free_cooldown(&withdrawn, changes);
             self.unhold_effect(effect, now, changes);
-            self.uncount_ticket(&withdrawn, changes);
+            self.uncount_ticket(&withdrawn);
         }
     }
 

@@ -36,9 +36,9 @@ impl Planner {
                     effect.reason = format!("cancelled while it was on its way: {}", effect.reason);
                 }
             }
-            return changes.effect(&effect, now);
+            return changes.effect(effect, now);
         }
-        changes.effect(&effect, now);
+        changes.tell_effect(&effect, now);
         self.effects.remove(&effect.key);
         self.unhold_effect(&effect.key, now, changes);
         self.none_held(&effect, now, changes);
@@ -53,6 +53,7 @@ impl Planner {
         if effect.state == EffectState::Dead {
             self.dead(&effect, now, changes);
         }
+        changes.effects.push(effect);
     }
 
     fn message_ended(&mut self, effect: &Effect, spoke_of: &[String], now: Timestamp, changes: &mut Changes) {
@@ -179,13 +180,13 @@ impl Planner {
     fn ticket_ended(&mut self, effect: &Effect, now: Timestamp, changes: &mut Changes) {
         self.trouble_filed(effect, now, changes);
         if !matches!(effect.state, EffectState::Delivered | EffectState::DryRun) {
-            self.uncount_ticket(effect, changes);
+            self.uncount_ticket(effect);
         }
         let members = self.storm_members(&effect.key).unwrap_or_else(|| effect.incidents.clone());
         if let (EffectState::Delivered, Some(remote)) = (effect.state, &effect.remote) {
-            self.storm_filed(&effect.key, remote, changes);
+            self.storm_filed(&effect.key, remote);
         } else {
-            self.storm_unfiled(&effect.key, changes);
+            self.storm_unfiled(&effect.key);
         }
         let quiet = after(now, self.settings.limits.evidence_age);
         for reference in members {

@@ -18,6 +18,7 @@ use super::{
     quota::DeskDay,
     storms::Storm,
     tickets::{Group, ReadyTicket},
+    unsaved::Unsaved,
     versions::{RuleName, Version},
     wheel::Wheel,
 };
@@ -26,7 +27,7 @@ use crate::{
     demand::{Action, Demand, Subject},
     evidence::Snapshot,
     incidents::Incident,
-    store::Effect,
+    store::{Effect, EffectState},
 };
 
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
@@ -104,6 +105,7 @@ pub struct Planner {
     pub(super) modes: BTreeMap<String, String>,
     /// Notices that are open, by key.
     pub(super) notices: BTreeMap<String, Demand>,
+    pub(super) unsaved: BTreeSet<Unsaved>,
     pub(super) ready: Vec<Ready>,
     pub(super) ready_tickets: Vec<ReadyTicket>,
 }
@@ -197,6 +199,7 @@ impl Planner {
         self.plan_digests(now, &mut changes);
         self.plan_storm_comments(now, &mut changes);
         self.forget_old(now, &mut changes);
+        self.save(&mut changes);
         changes.dedup();
         self.trace(&mut changes);
         changes
@@ -225,6 +228,28 @@ impl Planner {
         next.at(forget);
         self.due.set(&reference, next.0);
         self.put_back(incident, now, changes);
+    }
+
+    /// Adds an effect that is to be done.
+    pub(super) fn add_effect(&mut self, effect: Effect, now: Timestamp, changes: &mut Changes) {
+        changes.effect(effect.clone(), now);
+        self.effects.insert(effect.key.clone(), effect);
+    }
+
+    /// Cancels an effect that is not final. What counted on it is left to the caller.
+    pub(super) fn cancel_effect(
+        &mut self,
+        key: &str,
+        why: &str,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) -> Option<Effect> {
+        let mut effect = self.effects.remove(key)?;
+        effect.state = EffectState::Cancelled;
+        why.clone_into(&mut effect.reason);
+        effect.changed = now;
+        changes.effect(effect.clone(), now);
+        Some(effect)
     }
 
     /// The demand of this action that fits the incident as the evidence shows it: the user is the same,
@@ -277,7 +302,7 @@ impl Planner {
             return;
         }
         self.tidied = now;
-        self.forget_storms(changes);
+        self.forget_storms();
         self.end_quiet_notices(now, changes);
         let over = self
             .cooldowns

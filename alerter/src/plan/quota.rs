@@ -6,10 +6,11 @@ use daemon::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Changes, Row,
+    Changes,
     planner::{Planner, after, digest},
     storms::Storm,
     tickets::{ReadyTicket, tried},
+    unsaved::Unsaved,
 };
 use crate::{channels::Ticket, incidents::Incident, store::Effect};
 
@@ -43,7 +44,7 @@ impl Planner {
     }
 
     /// Counts a ticket that was planned for the desk.
-    pub(super) fn count_ticket(&mut self, desk: &str, effect: &str, now: Timestamp, changes: &mut Changes) {
+    pub(super) fn count_ticket(&mut self, desk: &str, effect: &str, now: Timestamp) {
         if !self.settings.routes.daily.contains_key(desk) {
             return;
         }
@@ -51,15 +52,14 @@ impl Planner {
         let new = || DeskDay { begin: now, filed: BTreeSet::new(), waiting: BTreeSet::new() };
         let mut day = self.desk_days.remove(desk).filter(|_| !over).unwrap_or_else(new);
         day.filed.insert(effect.to_owned());
-        self.set_desk_day(desk, Some(day), changes);
+        self.set_desk_day(desk, day);
     }
 
     /// A ticket that was withdrawn before the desk had it leaves room for another.
-    pub(super) fn uncount_ticket(&mut self, effect: &Effect, changes: &mut Changes) {
+    pub(super) fn uncount_ticket(&mut self, effect: &Effect) {
         let Some(day) = self.desk_days.get_mut(&effect.channel) else { return };
         if day.filed.remove(&effect.key) {
-            let day = day.clone();
-            self.set_desk_day(&effect.channel, Some(day), changes);
+            self.unsaved.insert(Unsaved::DeskDay(effect.channel.clone()));
         }
     }
 
@@ -86,7 +86,7 @@ impl Planner {
         );
         changes.tell(&ready.reference, now, "deferred", text);
         day.waiting.insert(ready.reference.clone());
-        self.set_desk_day(&ready.desk, Some(day), changes);
+        self.set_desk_day(&ready.desk, day);
         true
     }
 
@@ -96,7 +96,7 @@ impl Planner {
         let over: Vec<String> = self.desk_days.iter().filter(over).map(|(desk, _)| desk.clone()).collect();
         for desk in over {
             let Some(day) = self.desk_days.remove(&desk) else { continue };
-            self.set_desk_day(&desk, None, changes);
+            self.unsaved.insert(Unsaved::DeskDay(desk.clone()));
             self.plan_digest(&desk, &day, now, changes);
         }
     }
@@ -151,16 +151,13 @@ impl Planner {
         let reason = format!("{desk} has had its new tickets of the day: one digest for {count} more");
         let key = ticket.key.clone();
         let effect = self.plan_ticket_effect(&ready, ticket, cases, reason, &references, true, now, changes);
-        self.add_storm(&ready.reference, Storm::digest(&ready, key, effect, references), changes);
+        self.add_storm(&ready.reference, Storm::digest(&ready, key, effect, references));
     }
 
-    fn set_desk_day(&mut self, desk: &str, day: Option<DeskDay>, changes: &mut Changes) {
-        let body = day.as_ref().and_then(|day| serde_json::to_string(day).ok());
-        changes.rows.push(Row { kind: "desk-day", key: desk.to_owned(), body });
-        if let Some(day) = day {
-            self.wake_for_digest(desk, &day);
-            self.desk_days.insert(desk.to_owned(), day);
-        }
+    fn set_desk_day(&mut self, desk: &str, day: DeskDay) {
+        self.wake_for_digest(desk, &day);
+        self.desk_days.insert(desk.to_owned(), day);
+        self.unsaved.insert(Unsaved::DeskDay(desk.to_owned()));
     }
 
     /// A step is due at the end of the day.

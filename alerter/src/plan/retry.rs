@@ -79,8 +79,7 @@ impl Planner {
         };
         incident.planned += 1;
         incident.refresh = Some(effect.key.clone());
-        changes.effect(&effect, now);
-        self.effects.insert(effect.key.clone(), effect);
+        self.add_effect(effect, now, changes);
     }
 
     /// Cancels a refresh that its rule no longer asks for and that is not on its way yet.

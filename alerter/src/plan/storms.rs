@@ -6,9 +6,10 @@ use daemon::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Changes, Row,
+    Changes,
     planner::{Planner, digest, since},
     tickets::{Group, ReadyTicket, tried},
+    unsaved::Unsaved,
 };
 use crate::{
     channels::{News, Ticket},
@@ -209,13 +210,13 @@ impl Planner {
         let reason = format!("{} asks for {count} tickets of one kind: one storm ticket", ready.rule);
         let key = ticket.key.clone();
         let effect = self.plan_ticket_effect(ready, ticket, cases, reason, &references, true, now, changes);
-        self.count_ticket(&ready.desk, &effect, now, changes);
+        self.count_ticket(&ready.desk, &effect, now);
         let storm = Storm::new(ready, key, effect, references);
-        self.add_storm(&ready.reference, storm, changes);
+        self.add_storm(&ready.reference, storm);
     }
 
-    pub(super) fn add_storm(&mut self, lead: &str, storm: Storm, changes: &mut Changes) {
-        changes.rows.push(row(lead, &storm));
+    pub(super) fn add_storm(&mut self, lead: &str, storm: Storm) {
+        self.unsaved.insert(Unsaved::Storm(lead.to_owned()));
         self.storms.insert(lead.to_owned(), storm);
     }
 
@@ -239,13 +240,13 @@ impl Planner {
             comments: 0,
             closed: false,
         };
-        changes.rows.push(row(lead, storm));
+        self.unsaved.insert(Unsaved::Storm(lead.to_owned()));
         changes.tell(reference, now, "joined", format!("joins the storm ticket of {lead}"));
         self.change(reference, now, changes, |incident| incident.ticket = Some(link));
     }
 
     /// A member recovered, or fails again.
-    pub(super) fn storm_member(&mut self, ticket: &str, reference: &str, well: bool, changes: &mut Changes) {
+    pub(super) fn storm_member(&mut self, ticket: &str, reference: &str, well: bool) {
         for (lead, storm) in self.storms.iter_mut().filter(|(_, storm)| storm.ticket == ticket) {
             let changed = if well {
                 storm.relapsed.remove(reference);
@@ -259,7 +260,7 @@ impl Planner {
                 back
             };
             if changed {
-                changes.rows.push(row(lead, storm));
+                self.unsaved.insert(Unsaved::Storm(lead.clone()));
             }
         }
     }
@@ -271,40 +272,30 @@ impl Planner {
     }
 
     /// A person closed the storm's ticket: nothing joins it any more. Gives the incident that leads it.
-    pub(super) fn storm_closed(
-        &mut self,
-        ticket: &str,
-        wont_fix: bool,
-        changes: &mut Changes,
-    ) -> Option<String> {
+    pub(super) fn storm_closed(&mut self, ticket: &str, wont_fix: bool) -> Option<String> {
         let (lead, storm) = self.storms.iter_mut().find(|(_, storm)| storm.ticket == ticket)?;
         (storm.closed, storm.by_person) = (true, true);
         storm.declined |= wont_fix;
-        changes.rows.push(row(lead, storm));
+        self.unsaved.insert(Unsaved::Storm(lead.clone()));
         Some(lead.clone())
     }
 
     /// The storm's ticket is open again. Gives the incident that leads it.
-    pub(super) fn storm_opened(&mut self, ticket: &str, changes: &mut Changes) -> Option<String> {
+    pub(super) fn storm_opened(&mut self, ticket: &str) -> Option<String> {
         let (lead, storm) = self.storms.iter_mut().find(|(_, storm)| storm.ticket == ticket)?;
         storm.by_person = false;
         storm.closed = storm.digest || storm.commented == 100;
-        changes.rows.push(row(lead, storm));
+        self.unsaved.insert(Unsaved::Storm(lead.clone()));
         Some(lead.clone())
     }
 
     /// Another ticket speaks for the storm from now on. Gives its members.
-    pub(super) fn storm_moved(
-        &mut self,
-        ticket: &str,
-        remote: &str,
-        changes: &mut Changes,
-    ) -> BTreeSet<String> {
+    pub(super) fn storm_moved(&mut self, ticket: &str, remote: &str) -> BTreeSet<String> {
         let Some((lead, storm)) = self.storms.iter_mut().find(|(_, storm)| storm.ticket == ticket) else {
             return BTreeSet::new();
         };
         storm.remote = Some(remote.to_owned());
-        changes.rows.push(row(lead, storm));
+        self.unsaved.insert(Unsaved::Storm(lead.clone()));
         storm.incidents.clone()
     }
 
@@ -315,13 +306,13 @@ impl Planner {
     }
 
     /// Lets go of storms that are closed and none of whose incidents is known any more.
-    pub(super) fn forget_storms(&mut self, changes: &mut Changes) {
+    pub(super) fn forget_storms(&mut self) {
         let incidents = &self.incidents;
         self.storms.retain(|lead, storm| {
             let known = |reference: &String| incidents.contains_key(reference.as_str());
             let stays = !storm.closed || storm.incidents.iter().any(known);
             if !stays {
-                changes.rows.push(Row { kind: "storm", key: lead.to_owned(), body: None });
+                self.unsaved.insert(Unsaved::Storm(lead.clone()));
             }
             stays
         });
@@ -345,7 +336,7 @@ impl Planner {
             let Some((text, news)) = storm.word(now, connections) else { continue };
             storm.last_comment = Some(now);
             storm.comments += 1;
-            changes.rows.push(row(lead, storm));
+            self.unsaved.insert(Unsaved::Storm(lead.clone()));
             let key = format!(
                 "{}/{lead}/{}/storm-comment/{}",
                 self.settings.environment,
@@ -361,27 +352,23 @@ impl Planner {
     }
 
     /// A storm's ticket was filed: its members can be commented on.
-    pub(super) fn storm_filed(&mut self, effect: &str, remote: &str, changes: &mut Changes) {
+    pub(super) fn storm_filed(&mut self, effect: &str, remote: &str) {
         for (lead, storm) in &mut self.storms {
             if storm.effect == effect {
                 storm.remote = Some(remote.to_owned());
-                changes.rows.push(row(lead, storm));
+                self.unsaved.insert(Unsaved::Storm(lead.clone()));
             }
         }
     }
 
     /// A storm whose ticket was not filed after all is none: what is due is planned anew.
-    pub(super) fn storm_unfiled(&mut self, effect: &str, changes: &mut Changes) {
+    pub(super) fn storm_unfiled(&mut self, effect: &str) {
         self.storms.retain(|lead, storm| {
             let unfiled = storm.effect == effect && storm.remote.is_none();
             if unfiled {
-                changes.rows.push(Row { kind: "storm", key: lead.to_owned(), body: None });
+                self.unsaved.insert(Unsaved::Storm(lead.clone()));
             }
             !unfiled
         });
     }
-}
-
-fn row(lead: &str, storm: &Storm) -> Row {
-    Row { kind: "storm", key: lead.to_owned(), body: serde_json::to_string(storm).ok() }
 }

@@ -3,11 +3,7 @@
 use daemon::Timestamp;
 
 use super::{Changes, Row, planner::Planner};
-use crate::{
-    config::Mode,
-    demand::Action,
-    store::{Effect, EffectState},
-};
+use crate::{config::Mode, demand::Action, store::Effect};
 
 impl Planner {
     /// Actions that were off or in dry run when the planner last ran and are live now, each with the number
@@ -32,14 +28,11 @@ impl Planner {
     pub(super) fn go_live(&mut self, now: Timestamp, changes: &mut Changes) {
         for (action, _) in self.going_live() {
             let why = format!("{} went live: what was planned before is not done", action.as_str());
-            let planned: Vec<Effect> =
-                self.effects.values().filter(|effect| effect.action == action).cloned().collect();
-            for mut effect in planned {
-                effect.state = EffectState::Cancelled;
-                effect.reason.clone_from(&why);
-                effect.changed = now;
-                changes.effect(&effect, now);
-                self.effects.remove(&effect.key);
+            let of = |effect: &&Effect| effect.action == action;
+            let planned: Vec<String> =
+                self.effects.values().filter(of).map(|effect| effect.key.clone()).collect();
+            for key in planned {
+                let Some(effect) = self.cancel_effect(&key, &why, now, changes) else { continue };
                 self.free_cooldown(&effect, changes);
                 self.forget_effect(&effect, now, changes);
             }
@@ -67,7 +60,7 @@ impl Planner {
     /// An effect was cancelled from outside its incidents: they no longer count on it.
     pub(super) fn forget_effect(&mut self, effect: &Effect, now: Timestamp, changes: &mut Changes) {
         let members = self.storm_members(&effect.key).unwrap_or_else(|| effect.incidents.clone());
-        self.storm_unfiled(&effect.key, changes);
+        self.storm_unfiled(&effect.key);
         for reference in &members {
             self.change(reference, now, changes, |incident| {
                 incident.messages.retain(|message| message.effect != effect.key);

@@ -174,7 +174,7 @@ impl Planner {
         let reason = format!("{} asks for a ticket; {}", ready.rule, tried(incident));
         let members = BTreeSet::from([incident.reference.clone()]);
         let key = self.plan_ticket_effect(ready, ticket, cases, reason, &members, false, now, changes);
-        self.count_ticket(&ready.desk, &key, now, changes);
+        self.count_ticket(&ready.desk, &key, now);
     }
 
     #[expect(clippy::too_many_arguments, reason = "one place builds the effect of both kinds of ticket")]
@@ -225,8 +225,7 @@ impl Planner {
             traceparent: None,
             payload: Payload::Ticket { ticket, cases },
         };
-        changes.effect(&effect, now);
-        self.effects.insert(key.clone(), effect);
+        self.add_effect(effect, now, changes);
         for (place, reference) in members.iter().enumerate() {
             let link = link.clone();
             self.change(reference, now, changes, |incident| {
@@ -248,7 +247,7 @@ impl Planner {
     ) {
         let Some(link) = incident.ticket.clone() else { return };
         if link.storm {
-            self.storm_member(&link.key, &incident.reference, true, changes);
+            self.storm_member(&link.key, &incident.reference, true);
         } else if link.state == TicketState::Pending {
             incident.ticket = None;
             self.withdraw(&link.effect, &incident.reference, reason, now, changes);
@@ -271,7 +270,7 @@ impl Planner {
         let link = incident.ticket.as_ref().map(|link| (link.storm, link.key.clone()));
         match link {
             None => {}
-            Some((true, ticket)) => self.storm_member(&ticket, &incident.reference, false, changes),
+            Some((true, ticket)) => self.storm_member(&ticket, &incident.reference, false),
             Some((false, _)) => {
                 let text = format!(
                     "Connection {} fails again (incident {}), within a day of its recovery.",
@@ -317,7 +316,7 @@ impl Planner {
         let default = || self.settings.routes.desk.clone().unwrap_or_default();
         let channel = Some(desk).filter(|desk| !desk.is_empty()).unwrap_or_else(default);
         let effect = Effect {
-            key: key.clone(),
+            key,
             incidents,
             action: Action::FileTicket,
             phase: Phase::Comment,
@@ -337,8 +336,7 @@ impl Planner {
             traceparent: None,
             payload: comment,
         };
-        changes.effect(&effect, now);
-        self.effects.insert(key, effect);
+        self.add_effect(effect, now, changes);
     }
 
     /// Cancels a ticket that its rule no longer asks for and that no desk has yet.

@@ -49,7 +49,7 @@ impl Planner {
         let paused = self.paused(Action::FileTicket, RULE, &words.institution, "");
         if self.settings.actions.mode(Action::FileTicket) != Mode::Off && !paused {
             let ticket = self.plan_trouble_ticket(&trouble, words, now, changes);
-            self.count_ticket(&desk, &ticket.1, now, changes);
+            self.count_ticket(&desk, &ticket.1, now);
             trouble.ticket = Some(ticket);
         }
         changes.rows.push(trouble_row(&trouble));
@@ -102,7 +102,7 @@ impl Planner {
     ) {
         let phase = if matches!(payload, Payload::Comment { .. }) { Phase::Comment } else { Phase::Ticket };
         let effect = Effect {
-            key: key.clone(),
+            key,
             incidents: Vec::new(),
             action: Action::FileTicket,
             phase,
@@ -122,8 +122,7 @@ impl Planner {
             traceparent: None,
             payload,
         };
-        changes.effect(&effect, now);
-        self.effects.insert(key, effect);
+        self.add_effect(effect, now, changes);
     }
 
     /// It is over: the notice ends, a ticket that is not filed yet is withdrawn, and one that is hears of it.

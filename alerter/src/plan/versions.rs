@@ -117,7 +117,7 @@ impl Planner {
                 effect.state = EffectState::Held;
                 effect.reason.clone_from(&reason);
                 effect.changed = now;
-                changes.effect(effect, now);
+                changes.effect(effect.clone(), now);
                 held.insert(effect.key.clone());
             }
         }
