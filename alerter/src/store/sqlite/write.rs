@@ -100,6 +100,8 @@ impl Store for Sqlite {
     }
 
     async fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+        // What is planned may begin with this.
+        self.notice_others().await?;
         let mut tx = self.writer.begin().await?;
         let Changes { incidents, effects, timeline, rows, suppressed, forgotten, unresolved: _ } =
             &batch.changes;
