@@ -214,6 +214,7 @@ fn incident(n: usize, now: Timestamp) -> Incident {
             phase: Phase::Opening,
             class: Class::of(scenario),
             template: "delayed".to_owned(),
+            rule: "BasiqCredentialsRejected".into(),
             closing_template: "ready".to_owned(),
             effect: "bench".to_owned(),
             message_id: "<bench@localhost>".to_owned(),
@@ -254,6 +255,7 @@ fn effect(incident: &Incident, action: Action, phase: Phase, state: EffectState)
             template: "delayed".to_owned(),
             connections: vec![MessageConnection {
                 connection: incident.connection.clone(),
+                user: String::new(),
                 institution: incident.institution.clone(),
                 institution_name: incident.institution_name.clone(),
                 scenario: incident.scenario.clone(),

@@ -137,6 +137,7 @@ fn message(template: &str, now: Timestamp) -> UserMessage {
         template: template.to_owned(),
         connections: vec![MessageConnection {
             connection: "send-test".to_owned(),
+            user: String::new(),
             institution: "AU00000".to_owned(),
             institution_name: "Example Bank".to_owned(),
             scenario: "service-unavailable".to_owned(),

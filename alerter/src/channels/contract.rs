@@ -45,6 +45,9 @@ pub struct UserMessage {
 pub struct MessageConnection {
     /// Basiq's connection id.
     pub connection: String,
+    /// Basiq's user id: that of the message, or of another user with the same address. Empty if not known.
+    #[serde(default)]
+    pub user: String,
     /// Basiq's institution id.
     pub institution: String,
     /// Its name for people.

@@ -77,6 +77,11 @@ pub enum State {
         since: Timestamp,
         /// When its newest failed job finished.
         last_failure: Timestamp,
+        /// Its newest failure is older than what is news to the exporter: from before its user was discovered, or
+        /// before the ledger was born.
+        baseline: bool,
+        /// Nothing shows that it ever worked: the user is still connecting it, in the partner's app.
+        never_succeeded: bool,
     },
     /// No success for two expected periods. Never mailed to a user.
     Stale {
@@ -114,6 +119,13 @@ impl Snapshot {
             State::Failing { last_failure, .. } => Some(last_failure),
             State::Stale { .. } | State::Ended { .. } => None,
         }
+    }
+
+    /// Whether a connection fails that never worked, as far as anything shows.
+    pub fn never_succeeded(&self, connection: &str) -> bool {
+        self.connections
+            .get(connection)
+            .is_some_and(|facts| matches!(facts.state, State::Failing { never_succeeded: true, .. }))
     }
 
     /// The institution's name for people, or its id where the name is not known.

@@ -8,12 +8,14 @@ use promql::Labels;
 use super::{Connections, Connector, Facts, Page, Snapshot, State, page::Run};
 
 /// The metrics that a [`Snapshot`] is made of.
-pub(crate) const EVIDENCE: [&str; 10] = [
+pub(crate) const EVIDENCE: [&str; 12] = [
     "basiq_connection_failed_jobs",
     "basiq_connection_failing_since_timestamp_seconds",
     "basiq_connection_last_failure_timestamp_seconds",
     "basiq_connection_stale_since_timestamp_seconds",
     "basiq_connection_ended_timestamp_seconds",
+    "basiq_connection_baseline",
+    "basiq_connection_never_succeeded",
     "basiq_connector_status",
     "basiq_institution_info",
     "basiq_users_newly_failing",
@@ -29,6 +31,8 @@ enum Says {
     LastFailure,
     StaleSince,
     Ended,
+    Baseline,
+    NeverSucceeded,
 }
 
 impl Says {
@@ -39,6 +43,8 @@ impl Says {
             "basiq_connection_last_failure_timestamp_seconds" => Self::LastFailure,
             "basiq_connection_stale_since_timestamp_seconds" => Self::StaleSince,
             "basiq_connection_ended_timestamp_seconds" => Self::Ended,
+            "basiq_connection_baseline" => Self::Baseline,
+            "basiq_connection_never_succeeded" => Self::NeverSucceeded,
             _ => return None,
         })
     }
@@ -52,6 +58,8 @@ struct Parts {
     last_failure: Option<Timestamp>,
     stale_since: Option<Timestamp>,
     ended: Option<Timestamp>,
+    baseline: bool,
+    never_succeeded: bool,
 }
 
 impl Parts {
@@ -63,6 +71,8 @@ impl Parts {
             Says::LastFailure => self.last_failure = timestamp(value),
             Says::StaleSince => self.stale_since = timestamp(value),
             Says::Ended => self.ended = timestamp(value),
+            Says::Baseline => self.baseline = value == 1.0,
+            Says::NeverSucceeded => self.never_succeeded = value == 1.0,
         }
     }
 
@@ -74,6 +84,8 @@ impl Parts {
                 failed_jobs: self.failed_jobs.unwrap_or(0),
                 since,
                 last_failure: self.last_failure.unwrap_or(since),
+                baseline: self.baseline,
+                never_succeeded: self.never_succeeded,
             },
             (None, Some(since), _) => State::Stale { since },
             (None, None, Some(at)) => State::Ended { reason: label("scenario")?, at },
@@ -240,6 +252,7 @@ mod tests {
             "basiq_connection_failed_jobs{connection_id=\"c1\",user_id=\"u1\",institution=\"AU1\",method=\"web\",scenario=\"account-locked\"} 2\n",
             "basiq_connection_failing_since_timestamp_seconds{connection_id=\"c1\",user_id=\"u1\",institution=\"AU1\",method=\"web\",scenario=\"account-locked\"} 100\n",
             "basiq_connection_last_failure_timestamp_seconds{connection_id=\"c1\",user_id=\"u1\",institution=\"AU1\",method=\"web\",scenario=\"account-locked\"} 160.5\n",
+            "basiq_connection_baseline{connection_id=\"c1\",user_id=\"u1\",institution=\"AU1\",method=\"web\",scenario=\"account-locked\"} 1\n",
             "basiq_connection_ended_timestamp_seconds{connection_id=\"c1\",user_id=\"u1\",institution=\"AU1\",method=\"web\",scenario=\"recovered\"} 50\n",
             "basiq_connection_ended_timestamp_seconds{connection_id=\"c2\",user_id=\"u2\",institution=\"AU2\",method=\"web\",scenario=\"superseded\"} 70\n",
             "basiq_connection_stale_since_timestamp_seconds{connection_id=\"c3\",user_id=\"u3\",institution=\"AU2\",method=\"web\",scenario=\"stale\"} 80\n",
@@ -255,6 +268,8 @@ mod tests {
             failed_jobs: 2,
             since: at(100),
             last_failure,
+            baseline: true,
+            never_succeeded: false,
         };
         assert_eq!(c1.state, failing);
         assert_eq!(seen.connections["c2"].state, State::Ended { reason: "superseded".into(), at: at(70) });

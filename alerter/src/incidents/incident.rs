@@ -1,6 +1,6 @@
 //! One incident and everything that was decided about it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use daemon::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -81,6 +81,9 @@ pub struct Message {
     pub class: Class,
     /// The template.
     pub template: String,
+    /// The rule that asked for it; empty if an earlier version of the program planned it.
+    #[serde(default)]
+    pub rule: Arc<str>,
     /// The template of the closing message.
     pub closing_template: String,
     /// The effect that carries it (that of another incident where messages were merged).

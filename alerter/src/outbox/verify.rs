@@ -27,7 +27,8 @@ pub fn verify(effect: &Effect, snapshot: &Snapshot, now: Timestamp, limits: &Lim
     }
     match snapshot.as_of {
         None => return Verdict::Wait("no exporter could be asked yet".to_owned()),
-        Some(as_of) if since(now, as_of) > limits.evidence_age => {
+        // Of a time to come is what was seen before the clock was set back: nobody knows how old it is.
+        Some(as_of) if since(now, as_of).max(since(as_of, now)) > limits.evidence_age => {
             return Verdict::Wait(format!("the newest evidence is of {as_of}"));
         }
         Some(_) if !snapshot.warm => {
@@ -46,6 +47,9 @@ pub fn verify(effect: &Effect, snapshot: &Snapshot, now: Timestamp, limits: &Lim
                 let facts = snapshot.connections.get(connection.connection.as_str());
                 let answer = match facts {
                     None => Answer::Wait("the exporter does not show the connection".to_owned()),
+                    Some(facts) if *facts.user != *connection.user && !connection.user.is_empty() => {
+                        Answer::Over("the connection is another user's".to_owned())
+                    }
                     Some(facts) if effect.phase == Phase::Closing => still_well(facts),
                     Some(facts) => {
                         let outage = known(snapshot, facts);

@@ -310,6 +310,7 @@ impl Planner {
             incident.messages.iter().filter(wrong).map(|message| message.effect.clone()).collect();
         for effect in pending {
             incident.messages.retain(|message| message.effect != effect);
+            self.quiet(incident, now);
             let reference = incident.reference.clone();
             self.withdraw(&effect, &reference, "the bank's outage has lifted", now, changes);
         }
@@ -322,6 +323,14 @@ pub(super) fn trouble_row(trouble: &Trouble) -> Row {
 }
 
 impl Fault {
+    /// The bank at fault; empty if it is Basiq.
+    pub(super) fn institution(&self) -> &str {
+        match self {
+            Self::Platform => "",
+            Self::Ailing { institution, .. } | Self::Major { institution } => institution,
+        }
+    }
+
     /// Its name in keys.
     pub(super) fn name(&self) -> String {
         match self {

@@ -1,18 +1,22 @@
 //! Holds: too many messages at once, or what a changed rule had planned, wait for a person (behaviour,
 //! sections 5 and 8).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use daemon::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
     Changes, Row,
-    messages::Ready,
+    messages::{Ready, phase_of},
     planner::{Planner, after, since},
     unsaved::Unsaved,
 };
 use crate::{
+    demand::Action,
     incidents::{Message, MessageState, TicketState},
     store::{EffectState, Phase},
 };
@@ -41,6 +45,7 @@ impl Planner {
         now: Timestamp,
         changes: &mut Changes,
     ) -> Vec<Ready> {
+        self.forget_openings(now);
         let held = |one: &Ready| self.incidents.get(&*one.reference).is_some_and(|it| it.hold.is_some());
         let ready: Vec<Ready> =
             ready.into_iter().filter(|one| one.phase == Phase::Closing || !held(one)).collect();
@@ -179,13 +184,17 @@ impl Planner {
         let Some(hold) = self.holds.remove(&number) else { return };
         let why = format!("hold {number} was discarded");
         for reference in &hold.incidents {
+            let asked =
+                self.incident(reference).and_then(|incident| self.demand(incident, Action::NotifyUser));
+            let phase = asked.map_or(Phase::Opening, phase_of);
             changes.tell(reference, now, "discarded", why.clone());
             self.change(reference, now, changes, |incident| {
                 incident.hold = None;
                 incident.messages.push(Message {
-                    phase: Phase::Opening,
+                    phase,
                     class: incident.class,
                     template: String::new(),
+                    rule: Arc::default(),
                     closing_template: String::new(),
                     effect: String::new(),
                     message_id: String::new(),

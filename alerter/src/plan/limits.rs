@@ -15,6 +15,9 @@ const DAY: u64 = 24 * HOUR;
 pub struct Limits {
     /// Whether what already failed at the first sight is baseline.
     pub baseline: bool,
+    /// Whether users are told of connections that never worked. While a bank is being connected, its failures are the
+    /// partner app's own conversation with the user.
+    pub tell_never_succeeded: bool,
     /// A newest failure this much older than the store is baseline.
     #[serde(with = "AsText")]
     pub baseline_before_birth: Duration,
@@ -131,6 +134,7 @@ impl Default for Limits {
         let seconds = Duration::from_secs;
         Self {
             baseline: true,
+            tell_never_succeeded: false,
             baseline_before_birth: seconds(HOUR),
             baseline_age: seconds(DAY),
             reopen: seconds(DAY),

@@ -72,12 +72,11 @@ impl Planner {
         for incident in incidents.into_iter().filter(|incident| !incident.connection.is_empty()) {
             let connection: Arc<str> = incident.connection.as_str().into();
             planner.touched.insert(connection.clone());
-            planner.remember_openings(&incident);
             let reference = planner.add_incident(incident);
             planner.current.insert(connection, reference);
         }
-        planner.openings.make_contiguous().sort();
         planner.effects = saved.effects.into_iter().map(|effect| (effect.key.clone(), effect)).collect();
+        planner.remember_openings();
         Ok(planner)
     }
 

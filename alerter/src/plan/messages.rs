@@ -13,7 +13,7 @@ use super::{
 use crate::{
     channels::{MessageConnection, UserMessage},
     config::Mode,
-    demand::Action,
+    demand::{Action, Demand},
     evidence::State,
     incidents::{Cause, Class, Incident, Message, MessageState, Status},
     store::{Effect, EffectState, Payload, Phase},
@@ -71,7 +71,10 @@ impl Planner {
         if self.withheld(Action::NotifyUser, &demand.rule, incident) {
             return;
         }
-        let phase = if asked == "gave-up" { Phase::GaveUp } else { Phase::Opening };
+        if self.snapshot.never_succeeded(&incident.connection) && !self.settings.limits.tell_never_succeeded {
+            return;
+        }
+        let phase = phase_of(&demand);
         let said = |message: &Message| {
             !message.earlier
                 && message.phase == phase
@@ -119,7 +122,7 @@ impl Planner {
             phase,
             template,
             closing_template: demand.closing_template.as_deref().unwrap_or("ready").to_owned(),
-            in_reply_to: None,
+            in_reply_to: thread(incident),
             rule: demand.rule.clone(),
             institution: incident.institution.clone(),
             due,
@@ -146,6 +149,7 @@ impl Planner {
             .collect();
         for effect in unasked {
             incident.messages.retain(|message| message.effect != effect);
+            self.quiet(incident, now);
             let reference = incident.reference.clone();
             self.withdraw(&effect, &reference, "its rule no longer asks for it", now, changes);
         }
@@ -195,8 +199,7 @@ impl Planner {
             // It fails again, and no rule has asked for anything yet.
             return;
         }
-        let owing = self.effects.get(&last.effect).map(|effect| effect.rule.as_str().into());
-        let rule: Arc<str> = owing.unwrap_or_default();
+        let rule = last.rule.clone();
         if self.settings.actions.mode(Action::NotifyUser) == Mode::Off
             || self.paused(Action::NotifyUser, &rule, &incident.institution, &incident.user)
         {
@@ -303,10 +306,9 @@ impl Planner {
                 Person::Hash(hash) => hash.clone(),
                 Person::Nobody => format!("nobody/{}", one.reference),
             };
-            groups
-                .entry((person, one.phase, one.template.clone(), one.in_reply_to.clone()))
-                .or_default()
-                .push(one);
+            // Openings are one message whatever was said before; an end answers what it is the end of.
+            let thread = one.in_reply_to.clone().filter(|_| one.phase == Phase::Closing);
+            groups.entry((person, one.phase, one.template.clone(), thread)).or_default().push(one);
         }
         for (_, mut group) in groups {
             group.sort_by(|one, other| (one.due, &one.reference).cmp(&(other.due, &other.reference)));
@@ -336,6 +338,7 @@ impl Planner {
             .filter_map(|one| self.incidents.get(one.reference.as_str()))
             .map(|incident| MessageConnection {
                 connection: incident.connection.clone(),
+                user: incident.user.clone(),
                 institution: incident.institution.clone(),
                 institution_name: incident.institution_name.clone(),
                 scenario: incident.scenario.clone(),
@@ -372,7 +375,7 @@ impl Planner {
                 template: first.template.clone(),
                 connections,
                 message_id: message_id.clone(),
-                in_reply_to: first.in_reply_to.clone(),
+                in_reply_to: group.iter().find_map(|one| one.in_reply_to.clone()),
                 reference: first.reference.clone(),
                 at: now,
             }),
@@ -404,6 +407,7 @@ impl Planner {
                         phase: one.phase,
                         class: incident.class,
                         template: one.template.clone(),
+                        rule: one.rule.clone(),
                         closing_template: one.closing_template.clone(),
                         effect: effect_key,
                         message_id,
@@ -428,14 +432,42 @@ impl Planner {
         )
     }
 
-    /// After a restart: what was told within the last hour still counts against the limits of holds.
-    pub(super) fn remember_openings(&mut self, incident: &Incident) {
-        for message in &incident.messages {
-            if let MessageState::Told { at } = message.state {
-                self.openings.push_back((at, String::new(), incident.institution.clone()));
+    /// After a restart: what was planned or told within the last hour still counts against the limits of holds.
+    pub(super) fn remember_openings(&mut self) {
+        let mut openings = Vec::new();
+        for incident in self.incidents.values() {
+            for message in &incident.messages {
+                let at = match message.state {
+                    MessageState::Told { at } => Some(at),
+                    MessageState::Pending => self.effects.get(&message.effect).map(|effect| effect.created),
+                    _ => None,
+                };
+                openings.extend(at.map(|at| (at, message.rule.to_string(), incident.institution.clone())));
             }
         }
+        openings.sort();
+        self.openings = openings.into();
     }
+
+    /// No opening for some minutes: the one that was withdrawn may be on its way and be taken all the same.
+    pub(super) fn quiet(&self, incident: &mut Incident, now: Timestamp) {
+        let later = after(now, self.settings.limits.evidence_age);
+        incident.message_after = incident.message_after.max(Some(later));
+    }
+}
+
+/// What the message is within its incident that this demand asks for.
+pub(super) fn phase_of(demand: &Demand) -> Phase {
+    if demand.template.as_deref() == Some("gave-up") { Phase::GaveUp } else { Phase::Opening }
+}
+
+/// The thread of what was said of an incident: the Message-ID of the last that was taken.
+fn thread(incident: &Incident) -> Option<String> {
+    let taken = |message: &&Message| {
+        !message.message_id.is_empty()
+            && matches!(message.state, MessageState::Told { .. } | MessageState::Closed { .. })
+    };
+    incident.messages.iter().rfind(taken).map(|message| message.message_id.clone())
 }
 
 /// "Delayed" and "outage" are one message to the person, and share a cooldown.

@@ -211,7 +211,7 @@ impl Planner {
                 () if major || ailing => Cause::Bank,
                 () => Cause::Connection,
             },
-            baseline: self.baseline(failing.last, now),
+            baseline: self.baseline(&failing, now),
             muted: Vec::new(),
             reopened: 0,
             outage,
@@ -235,10 +235,17 @@ impl Planner {
     }
 
     /// Why a connection that is seen failing for the first time is baseline, if it is.
-    fn baseline(&self, last_failure: Timestamp, now: Timestamp) -> Option<String> {
+    fn baseline(&self, failing: &Failing<'_>, now: Timestamp) -> Option<String> {
         let limits = &self.settings.limits;
         if !limits.baseline {
             return None;
+        }
+        let last_failure = failing.last;
+        // A ledger that was born a moment ago calls everything old; what failed within the hour is news all the same.
+        if failing.baseline && since(now, last_failure) > limits.baseline_before_birth {
+            return Some(format!(
+                "its newest failure, {last_failure}, is from before its user was discovered, or the ledger was born"
+            ));
         }
         if after(last_failure, limits.baseline_before_birth) < self.born {
             return Some(format!("its newest failure, {last_failure}, is from before this alerter's store"));
@@ -369,8 +376,10 @@ impl Planner {
         incident.muted.clear();
         incident.class_since = now;
         incident.scenario_since = now;
-        // What went through dry run only was told to nobody.
-        incident.messages.retain(|message| message.state != MessageState::DryRun);
+        // What went through dry run only, or was not taken, was told to nobody.
+        let told =
+            |state: &MessageState| !matches!(state, MessageState::DryRun | MessageState::Failed { .. });
+        incident.messages.retain(|message| told(&message.state));
         changes.tell(&incident.reference, now, "reopened", "fails again within a day of its end".to_owned());
         for message in &mut incident.messages {
             if let (MessageState::Told { .. }, Some(closing)) = (&message.state, message.closing.take()) {
@@ -424,23 +433,27 @@ struct Failing<'a> {
     since: Timestamp,
     last: Timestamp,
     jobs: u32,
+    /// As the exporter says.
+    baseline: bool,
 }
 
 impl<'a> Failing<'a> {
     fn of(state: &'a State, last: Timestamp) -> Self {
         match state {
-            State::Failing { scenario, failed_jobs, since, last_failure } => {
-                Self { scenario, since: *since, last: *last_failure, jobs: *failed_jobs }
+            State::Failing { scenario, failed_jobs, since, last_failure, baseline, .. } => {
+                Self { scenario, since: *since, last: *last_failure, jobs: *failed_jobs, baseline: *baseline }
             }
-            State::Stale { since } => Self { scenario: "stale", since: *since, last: *since, jobs: 0 },
-            State::Ended { at, .. } => Self { scenario: "ended", since: *at, last, jobs: 0 },
+            State::Stale { since } => {
+                Self { scenario: "stale", since: *since, last: *since, jobs: 0, baseline: false }
+            }
+            State::Ended { at, .. } => Self { scenario: "ended", since: *at, last, jobs: 0, baseline: false },
         }
     }
 }
 
 fn says_nothing_new(incident: &Incident, facts: &Facts) -> bool {
     match &facts.state {
-        State::Failing { scenario, failed_jobs, since, last_failure } => {
+        State::Failing { scenario, failed_jobs, since, last_failure, .. } => {
             incident.is_open()
                 && **scenario == *incident.scenario
                 && *since == incident.failing_since

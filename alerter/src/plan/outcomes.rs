@@ -9,7 +9,7 @@ use super::{
 use crate::{
     incidents::{Attempt, Message, MessageState, TicketState},
     refresh::Refreshed,
-    store::{Effect, EffectState, Payload, Phase},
+    store::{Effect, EffectState, Payload, Phase, spent},
 };
 
 impl Planner {
@@ -32,11 +32,15 @@ impl Planner {
                 }
                 // It was cancelled while it was on its way, and was not taken: so it stays.
                 None => {
+                    let opening = matches!(effect.phase, Phase::Opening | Phase::GaveUp);
+                    if effect.state == EffectState::Unknown && opening {
+                        self.begin_cooldown(&effect, changes);
+                    }
                     effect.state = EffectState::Cancelled;
                     effect.reason = format!("cancelled while it was on its way: {}", effect.reason);
                 }
             }
-            return changes.effect(effect, now);
+            return changes.effect(self.without_forgotten(effect), now);
         }
         changes.tell_effect(&effect, now);
         self.effects.remove(&effect.key);
@@ -53,7 +57,22 @@ impl Planner {
         if effect.state == EffectState::Dead {
             self.dead(&effect, now, changes);
         }
+        let effect = self.without_forgotten(effect);
         changes.effects.push(effect);
+    }
+
+    /// What becomes known of an effect only after a user of its was forgotten brings nobody's ids back.
+    fn without_forgotten(&self, effect: Effect) -> Effect {
+        let forgotten = match &effect.payload {
+            Payload::Message(message) => {
+                let mut users = message.connections.iter().map(|connection| connection.user.as_str());
+                self.forgot(&message.user) || users.any(|user| self.forgot(user))
+            }
+            Payload::Refresh { user, .. } | Payload::Comment { user, .. } => self.forgot(user),
+            Payload::Ticket { cases, .. } => cases.iter().any(|(user, ..)| self.forgot(user)),
+            Payload::Notice(_) => false,
+        };
+        if forgotten { spent(effect) } else { effect }
     }
 
     fn message_ended(&mut self, effect: &Effect, spoke_of: &[String], now: Timestamp, changes: &mut Changes) {
@@ -86,6 +105,7 @@ impl Planner {
                         phase: effect.phase,
                         class: incident.class,
                         template: message.template.clone(),
+                        rule: effect.rule.as_str().into(),
                         closing_template: "ready".to_owned(),
                         effect: effect.key.clone(),
                         message_id: message.message_id.clone(),

@@ -31,6 +31,7 @@ use crate::{
 };
 
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// The settings of a planner.
 #[derive(Clone, Debug, Default)]
@@ -172,6 +173,9 @@ impl Planner {
             self.circuit(&channel, open, now, &mut changes);
         }
         for (user, person) in input.people {
+            if self.forgot(&user) {
+                continue;
+            }
             self.people.insert(user.clone(), (person, now));
             self.touched.extend(self.asked.remove(&user).unwrap_or_default());
         }
@@ -226,6 +230,13 @@ impl Planner {
             return Self::let_go(incident, now, changes);
         }
         next.at(forget);
+        if forget.is_none() && !incident.is_open() {
+            // What is still owed counts as recent, so that a start finds it in the store.
+            if since(now, incident.changed) >= DAY {
+                incident.changed = now;
+            }
+            next.at(Some(after(incident.changed, DAY)));
+        }
         self.due.set(&reference, next.0);
         self.put_back(incident, now, changes);
     }
@@ -293,11 +304,16 @@ impl Planner {
         }
     }
 
-    /// Lets go of what no longer bounds anything.
-    fn forget_old(&mut self, now: Timestamp, changes: &mut Changes) {
+    /// Lets go of openings that are older than an hour.
+    pub(super) fn forget_openings(&mut self, now: Timestamp) {
         while self.openings.front().is_some_and(|(at, ..)| since(now, *at) >= HOUR) {
             self.openings.pop_front();
         }
+    }
+
+    /// Lets go of what no longer bounds anything.
+    fn forget_old(&mut self, now: Timestamp, changes: &mut Changes) {
+        self.forget_openings(now);
         if since(now, self.tidied) < HOUR {
             return;
         }

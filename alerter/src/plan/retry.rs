@@ -37,6 +37,11 @@ impl Planner {
         if incident.outage.since.is_some() || self.platform().is_some() {
             return;
         }
+        let (institution, method) = (incident.institution.as_str().into(), incident.method.as_str().into());
+        if self.snapshot.as_of.is_some() && self.snapshot.major_outage(&institution, &method).is_none() {
+            // The status of the bank is not known: it would only expire. The end of that looks at it again.
+            return;
+        }
         let (rule, due, lifetime) = match self.done_refresh(incident) {
             Some(due) => (DONE.into(), due, None),
             None => match self.retry(incident) {

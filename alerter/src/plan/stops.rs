@@ -89,7 +89,8 @@ fn covers(pause: &Pause, effect: &Effect, snapshot: &Snapshot) -> bool {
             let user = cases.first().filter(|_| cases.len() == 1).map_or("", |(user, ..)| user);
             covers(&ticket.institution, user)
         }
-        Payload::Comment { .. } | Payload::Notice(_) => covers("", ""),
+        Payload::Comment { institution, user, .. } => covers(institution, user),
+        Payload::Notice(_) => covers("", ""),
     }
 }
 

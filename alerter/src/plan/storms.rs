@@ -343,7 +343,14 @@ impl Planner {
                 Action::FileTicket.as_str(),
                 storm.comments
             );
-            let comment = Payload::Comment { ticket: storm.ticket.clone(), remote, text, news };
+            let comment = Payload::Comment {
+                ticket: storm.ticket.clone(),
+                remote,
+                text,
+                institution: storm.institution.clone(),
+                user: String::new(),
+                news,
+            };
             planned.push((key, lead.clone(), storm.desk.clone(), comment));
         }
         for (key, lead, desk, comment) in planned {

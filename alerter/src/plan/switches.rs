@@ -2,7 +2,10 @@
 
 use daemon::Timestamp;
 
-use super::{Changes, Row, planner::Planner};
+use super::{
+    Changes, Row,
+    planner::{Planner, after},
+};
 use crate::{config::Mode, demand::Action, store::Effect};
 
 impl Planner {
@@ -61,9 +64,15 @@ impl Planner {
     pub(super) fn forget_effect(&mut self, effect: &Effect, now: Timestamp, changes: &mut Changes) {
         let members = self.storm_members(&effect.key).unwrap_or_else(|| effect.incidents.clone());
         self.storm_unfiled(&effect.key);
+        let quiet = after(now, self.settings.limits.evidence_age);
         for reference in &members {
             self.change(reference, now, changes, |incident| {
+                let said = incident.messages.len();
                 incident.messages.retain(|message| message.effect != effect.key);
+                if incident.messages.len() < said {
+                    // It may be on its way, and be taken all the same.
+                    incident.message_after = incident.message_after.max(Some(quiet));
+                }
                 for message in &mut incident.messages {
                     if message.closing.as_ref() == Some(&effect.key) {
                         message.closing = None;

@@ -293,10 +293,12 @@ impl Planner {
         let Some(link) = &mut incident.ticket else { return };
         let Some(remote) = link.remote.clone().filter(|_| link.state.takes_comments()) else { return };
         link.comments += 1;
-        let (ticket, desk) = (link.key.clone(), link.desk.clone());
+        let (ticket, desk, storm) = (link.key.clone(), link.desk.clone(), link.storm);
         let key = self.effect_key(incident, Action::FileTicket, Phase::Comment);
         incident.planned += 1;
-        let comment = Payload::Comment { ticket, remote, text, news };
+        let (institution, user) = (incident.institution.clone(), incident.user.clone());
+        let user = if storm { String::new() } else { user };
+        let comment = Payload::Comment { ticket, remote, text, institution, user, news };
         self.plan_comment(key, vec![incident.reference.clone()], desk, comment, now, changes);
     }
 

@@ -157,6 +157,8 @@ impl Planner {
             ticket: ticket.clone(),
             remote: remote.clone(),
             text: text.clone(),
+            institution: trouble.fault.institution().to_owned(),
+            user: String::new(),
             news: News::Over,
         };
         self.plan_trouble_effect(self.trouble_key(&name, Phase::Comment, 1), comment, text, now, changes);

@@ -164,6 +164,8 @@ impl Planner {
             && self.demand(incident, Action::NotifyUser).is_some_and(|demand| *demand.rule == *rule)
             && self.settings.actions.mode(Action::NotifyUser) != Mode::Off
             && incident.baseline.is_none()
+            && (self.settings.limits.tell_never_succeeded
+                || !self.snapshot.never_succeeded(&incident.connection))
             && !incident.muted.contains(&Action::NotifyUser)
             && !incident.messages.iter().any(told)
     }

@@ -23,6 +23,7 @@ pub use model::{
 };
 pub use postgres::Postgres;
 pub use replicas::{BEAT, LEASE, Replicas, Standing};
+pub(crate) use retention::spent;
 use serde::Deserialize;
 pub use sqlite::Sqlite;
 

@@ -160,6 +160,12 @@ pub enum Payload {
         remote: String,
         /// Plain text.
         text: String,
+        /// The bank that it is about; empty if it is about several, or planned by an earlier version.
+        #[serde(default)]
+        institution: String,
+        /// Basiq's id of the user that it is about; empty if it is about several.
+        #[serde(default)]
+        user: String,
         /// What it says of the ticket.
         #[serde(default)]
         news: News,

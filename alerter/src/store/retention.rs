@@ -28,7 +28,7 @@ pub(super) fn rows_before(now: Timestamp) -> i64 {
 }
 
 /// The effect without what it said and to whom: what is left says that something was done, when and how it ended.
-pub(super) fn spent(mut effect: Effect) -> Effect {
+pub(crate) fn spent(mut effect: Effect) -> Effect {
     match &mut effect.payload {
         Payload::Message(message) => {
             message.user.clear();
@@ -46,7 +46,10 @@ pub(super) fn spent(mut effect: Effect) -> Effect {
             ticket.connections.clear();
             cases.clear();
         }
-        Payload::Comment { text, .. } => text.clear(),
+        Payload::Comment { text, user, .. } => {
+            text.clear();
+            user.clear();
+        }
         Payload::Notice(notice) => {
             notice.summary.clear();
             notice.description.clear();

@@ -32,6 +32,7 @@ mod s3_causes;
 mod s3_incidents;
 mod s4_effects;
 mod s5_messages;
+mod s5_situations;
 mod s6_refresh;
 mod s7_tickets;
 mod s8_rules;

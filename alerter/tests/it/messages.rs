@@ -32,6 +32,7 @@ pub(crate) fn time(text: &str) -> Timestamp {
 pub(crate) fn connection(institution: &str, name: &str) -> MessageConnection {
     MessageConnection {
         connection: format!("c-{institution}"),
+        user: String::new(),
         institution: institution.to_owned(),
         institution_name: name.to_owned(),
         scenario: "service-unavailable".to_owned(),

@@ -8,13 +8,20 @@ const SENTENCES: &[(u32, &str, &[&str])] = &[
     (
         3,
         "An incident is (environment, connection",
-        &["a_reference_depends_on_environment_connection_and_start_only"],
+        &["a_reference_depends_on_environment_connection_and_start_only", "two_environments_share_no_key"],
     ),
     (3, "All alerts on one connection", &["all_alerts_on_one_connection_belong_to_one_incident"]),
     (3, "Alerts are demands:", &["all_alerts_on_one_connection_belong_to_one_incident"]),
     (3, "*this rule asks for this action", &["all_alerts_on_one_connection_belong_to_one_incident"]),
     (3, "Fingerprints and start times", &["the_reference_does_not_depend_on_the_alert"]),
-    (3, "Labels of an alert are not trusted", &["an_alert_that_names_another_user_is_dead_and_alerted"]),
+    (
+        3,
+        "Labels of an alert are not trusted",
+        &[
+            "an_alert_that_names_another_user_is_dead_and_alerted",
+            "a_message_about_a_connection_that_is_another_users_is_not_sent",
+        ],
+    ),
     (3, "A mismatch is dead", &["an_alert_that_names_another_user_is_dead_and_alerted"]),
     (
         3,
@@ -24,9 +31,18 @@ const SENTENCES: &[(u32, &str, &[&str])] = &[
             "what_failed_before_the_store_was_born_has_no_effect",
             "the_baseline_can_be_released_by_number",
             "a_baseline_connection_that_recovered_and_fails_anew_is_an_incident_like_any",
+            "users_who_are_new_to_the_exporter_are_baseline_until_they_fail_after_a_success",
+            "a_failure_after_a_success_is_told_whatever_became_of_the_message_before",
         ],
     ),
-    (3, "So neither a first install", &["what_failed_before_the_store_was_born_has_no_effect"]),
+    (
+        3,
+        "So neither a first install",
+        &[
+            "what_failed_before_the_store_was_born_has_no_effect",
+            "users_who_are_new_to_the_exporter_are_baseline_until_they_fail_after_a_success",
+        ],
+    ),
     (
         3,
         "A reopening within 24 h",
@@ -34,6 +50,7 @@ const SENTENCES: &[(u32, &str, &[&str])] = &[
             "failing_again_within_a_day_continues_the_incident",
             "failing_again_after_a_day_is_another_incident",
             "a_storm_that_comes_back_is_said_on_its_ticket",
+            "what_is_told_of_a_reopening_is_in_the_same_thread",
         ],
     ),
     (
@@ -58,7 +75,14 @@ const SENTENCES: &[(u32, &str, &[&str])] = &[
             "a_second_try_waits_while_basiq_fails_and_restarts_spread_out",
         ],
     ),
-    (3, "Time under major outage", &["time_under_major_outage_counts_for_nothing"]),
+    (
+        3,
+        "Time under major outage",
+        &[
+            "time_under_major_outage_counts_for_nothing",
+            "escalation_starts_anew_within_an_hour_of_the_end_of_an_outage",
+        ],
+    ),
     (
         3,
         "A connector left in major outage",
@@ -67,7 +91,17 @@ const SENTENCES: &[(u32, &str, &[&str])] = &[
             "a_bank_without_connections_here_is_not_told",
         ],
     ),
-    (4, "An effect's key is", &["a_key_is_planned_once_whatever_repeats"]),
+    (
+        4,
+        "An effect's key is",
+        &[
+            "a_key_is_planned_once_whatever_repeats",
+            "a_rule_that_is_renamed_tells_nobody_twice",
+            "an_alert_that_flaps_is_one_message",
+            "a_message_withdrawn_on_its_way_is_not_followed_by_another",
+            "a_clock_that_is_set_back_doubles_nothing",
+        ],
+    ),
     (
         4,
         "Planned and the alert's state",
@@ -80,14 +114,29 @@ const SENTENCES: &[(u32, &str, &[&str])] = &[
     (
         4,
         "Evidence before each attempt",
-        &["a_message_about_what_is_over_is_not_sent", "while_the_banks_status_is_not_known_everything_waits"],
+        &[
+            "a_message_about_what_is_over_is_not_sent",
+            "while_the_banks_status_is_not_known_everything_waits",
+            "evidence_is_at_most_five_minutes_old_whatever_the_clock_does",
+        ],
     ),
     (4, "If it no longer holds", &["a_message_about_what_is_over_is_not_sent"]),
-    (4, "If nobody can be asked", &["without_evidence_everything_waits_and_spends_no_attempt"]),
+    (
+        4,
+        "If nobody can be asked",
+        &[
+            "without_evidence_everything_waits_and_spends_no_attempt",
+            "no_refresh_is_planned_while_the_status_of_the_bank_is_not_known",
+        ],
+    ),
     (
         4,
         "A series that disappears",
-        &["a_series_that_disappears_ends_nothing", "an_exporter_that_goes_away_tells_nobody_anything"],
+        &[
+            "a_series_that_disappears_ends_nothing",
+            "an_exporter_that_goes_away_tells_nobody_anything",
+            "what_is_only_stale_is_told_to_nobody_and_ends_nothing",
+        ],
     ),
     (4, "A closing message needs", &["a_closing_message_is_not_sent_if_it_fails_again_meanwhile"]),
     (
@@ -168,6 +217,7 @@ const SENTENCES: &[(u32, &str, &[&str])] = &[
             "what_is_over_at_the_end_of_the_cooldown_is_not_sent",
             "what_may_have_been_taken_begins_a_cooldown_as_well",
             "forgetting_one_of_two_users_with_one_address_keeps_its_cooldown",
+            "what_is_gone_while_a_merged_message_waits_is_not_in_it",
         ],
     ),
     (
@@ -176,6 +226,8 @@ const SENTENCES: &[(u32, &str, &[&str])] = &[
         &[
             "several_connections_of_one_person_go_into_one_message",
             "a_merged_message_speaks_only_of_what_still_holds",
+            "a_message_for_two_users_of_one_address_knows_whose_each_connection_is",
+            "forgetting_one_of_two_in_a_message_on_its_way_doubles_nothing_and_brings_nobody_back",
         ],
     ),
     (
@@ -186,6 +238,8 @@ const SENTENCES: &[(u32, &str, &[&str])] = &[
             "nobody_is_told_the_end_of_what_nobody_was_told",
             "an_end_that_could_not_be_told_is_told_with_the_next_one",
             "health_is_counted_from_the_newest_end",
+            "the_end_is_told_once_though_the_address_has_changed",
+            "an_end_that_is_paused_for_days_is_told_after_a_restart",
         ],
     ),
     (
@@ -202,6 +256,8 @@ const SENTENCES: &[(u32, &str, &[&str])] = &[
             "an_hour_that_is_too_full_holds_the_rest",
             "what_fails_otherwise_leaves_its_hold",
             "hold_numbers_are_not_used_again",
+            "a_discarded_hold_of_what_was_given_up_is_never_sent",
+            "an_hour_that_is_too_full_stays_so_over_a_restart_and_is_over_after_an_hour",
         ],
     ),
     (
@@ -252,7 +308,11 @@ const SENTENCES: &[(u32, &str, &[&str])] = &[
     (
         5,
         "The address comes at send time",
-        &["no_address_is_kept", "a_missing_or_broken_address_is_unreachable_and_not_repeated"],
+        &[
+            "no_address_is_kept",
+            "a_missing_or_broken_address_is_unreachable_and_not_repeated",
+            "three_days_without_a_contact_source_lose_and_double_nothing",
+        ],
     ),
     (6, "Eligible: status", &["what_may_be_refreshed_is_decided_by_status_and_newest_failure"]),
     (6, "Never for credentials", &["never_for_what_a_refresh_cannot_mend"]),
@@ -369,6 +429,9 @@ const SENTENCES: &[(u32, &str, &[&str])] = &[
             "a_pause_holds_up_what_it_names_also_over_a_restart",
             "a_pause_holds_up_nothing_else",
             "a_pause_asked_for_through_the_store_is_obeyed",
+            "a_pause_holds_up_the_end_as_well",
+            "a_pause_of_an_institution_holds_up_what_was_planned_before_it",
+            "a_pause_of_an_institution_or_user_holds_up_comments_on_tickets",
         ],
     ),
     (
@@ -397,6 +460,7 @@ const SENTENCES: &[(u32, &str, &[&str])] = &[
             "the_end_of_a_consent_forgets_the_user",
             "a_user_whom_basiq_has_no_more_is_forgotten_and_one_who_only_deleted_a_connection_is_not",
             "what_names_a_forgotten_user_is_erased_and_counts_stay",
+            "forgetting_one_of_two_in_a_message_on_its_way_doubles_nothing_and_brings_nobody_back",
         ],
     ),
     (

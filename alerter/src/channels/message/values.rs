@@ -137,6 +137,7 @@ pub(super) fn sample(template: &str, connections: usize) -> (UserMessage, Contac
     let connections = (0..connections)
         .map(|n| MessageConnection {
             connection: format!("connection-{n}"),
+            user: String::new(),
             institution: format!("AU{n:05}"),
             institution_name: format!("Bank {n}"),
             scenario: "service-unavailable".to_owned(),

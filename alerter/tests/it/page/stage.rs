@@ -81,6 +81,7 @@ fn incident(reference: &str, text: &str) -> Incident {
             phase: Phase::Opening,
             class: Class::Service,
             template: "delayed".to_owned(),
+            rule: "BasiqCredentialsRejected".into(),
             closing_template: "ready".to_owned(),
             effect: "e/message".to_owned(),
             message_id: "<a@b>".to_owned(),
@@ -178,6 +179,8 @@ pub(super) fn guarded(commands: Arc<dyn Commands>, section: &str) -> Router {
         ticket: "t".to_owned(),
         remote: "r".to_owned(),
         text: HOSTILE.to_owned(),
+        institution: String::new(),
+        user: String::new(),
         news: Default::default(),
     };
     let case = ("u-1".to_owned(), "c-1".to_owned(), time("2026-11-22T02:00:00Z"));

@@ -69,6 +69,11 @@ pub(crate) struct World {
     pub(crate) facts: BTreeMap<String, Facts>,
     pub(crate) banks: BTreeMap<(String, String), String>,
     pub(crate) people: HashMap<String, Person>,
+    /// Whether anybody says who users are; until then they are asked.
+    pub(crate) contacts: bool,
+    asked: Vec<String>,
+    /// What rules are called, by the name that they shipped with.
+    pub(crate) renamed: BTreeMap<String, String>,
     pub(crate) answer: Answer,
     pub(crate) refresh: Refresh,
     /// Where the desk says that comments went, if not to the ticket itself.
@@ -144,6 +149,9 @@ impl World {
             facts: BTreeMap::new(),
             banks: BTreeMap::from([((BANK.to_owned(), "web".to_owned()), "operational".to_owned())]),
             people: HashMap::new(),
+            contacts: true,
+            asked: Vec::new(),
+            renamed: BTreeMap::new(),
             answer: Answer::Takes,
             refresh: Refresh::Fails,
             moved: None,
@@ -190,6 +198,7 @@ impl World {
                 .collect(),
         };
         self.planner = Planner::load(self.settings.clone(), saved).unwrap();
+        self.asked.clear();
     }
 
     /// A connection `c-NAME` of the user `u-NAME` begins to fail now.
@@ -214,6 +223,8 @@ impl World {
                     failed_jobs: 1,
                     since,
                     last_failure: since,
+                    baseline: false,
+                    never_succeeded: false,
                 },
             },
         );
@@ -255,6 +266,22 @@ impl World {
             self.facts.get_mut(&format!("c-{name}"))
         {
             *scenario = into.into();
+        }
+    }
+
+    /// From now on it is this user's.
+    pub(crate) fn of_user(&mut self, name: &str, user: &str) {
+        if let Some(facts) = self.facts.get_mut(&format!("c-{name}")) {
+            facts.user = user.into();
+        }
+    }
+
+    /// What the exporter says of its failure: it is from before its user was discovered; it never worked.
+    pub(crate) fn marks(&mut self, name: &str, old: bool, never: bool) {
+        if let Some(Facts { state: State::Failing { baseline, never_succeeded, .. }, .. }) =
+            self.facts.get_mut(&format!("c-{name}"))
+        {
+            (*baseline, *never_succeeded) = (old, never);
         }
     }
 
@@ -320,16 +347,25 @@ impl World {
             let changes = self.planner.step(self.now, input);
             input = Input::default();
             self.keep(&changes);
-            for user in &changes.unresolved {
-                let person = self.people.get(user).cloned();
-                input.people.push((user.clone(), person.unwrap_or(Person::Hash(format!("p-{user}")))));
-            }
+            self.asked.extend(changes.unresolved.iter().cloned());
+            input.people = self.say_who();
             input.outcomes = self.deliver();
             if input.people.is_empty() && input.outcomes.is_empty() {
                 return;
             }
         }
         panic!("the planner does not come to rest");
+    }
+
+    fn say_who(&mut self) -> Vec<(String, Person)> {
+        if !self.contacts {
+            return Vec::new();
+        }
+        let hash = |user: &String| Person::Hash(format!("p-{user}"));
+        let person = |user: &String| self.people.get(user).cloned().unwrap_or_else(|| hash(user));
+        let said = self.asked.iter().map(|user| (user.clone(), person(user))).collect();
+        self.asked.clear();
+        said
     }
 
     fn keep(&mut self, changes: &Changes) {

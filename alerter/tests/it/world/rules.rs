@@ -23,13 +23,18 @@ impl World {
                 None => facts,
             };
             for demand in demands(id, claimed, scenario, self.now) {
-                let key = format!("{id} {}", demand.rule);
+                let name = self.renamed.get(&*demand.rule).map_or(&*demand.rule, String::as_str);
+                let key = format!("{id} {name}");
                 let starts = self.firing.get(&key).map_or(demand.starts_at, |old| old.starts_at);
                 let definition = self.definitions.get(&*demand.rule).map(String::as_str).unwrap_or_default();
                 let numbers = self.asks.clone().map_or(demand.numbers, Arc::new);
                 let annotations = self.annotations.clone().into();
                 let definition = definition.into();
-                now.insert(key, Demand { starts_at: starts, definition, numbers, annotations, ..demand });
+                let rule = self.renamed.get(&*demand.rule).map_or(demand.rule, |name| name.as_str().into());
+                now.insert(
+                    key,
+                    Demand { starts_at: starts, rule, definition, numbers, annotations, ..demand },
+                );
             }
         }
         let ended =

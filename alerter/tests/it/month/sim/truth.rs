@@ -135,6 +135,8 @@ impl Connection {
                 failed_jobs: failing.jobs,
                 since: failing.since,
                 last_failure: failing.last,
+                baseline: false,
+                never_succeeded: false,
             },
             (None, Some((at, reason))) => State::Ended { reason: reason.into(), at },
             (None, None) => return None,
