@@ -7,11 +7,11 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::{
-    Changes, Forgotten, Person, Row,
+    Changes, Forgotten, Pause, Person, Row,
     closed::closed_row,
     messages::cooldown_row,
     observe::demand_id,
-    planner::{Next, Planner, after, hex},
+    planner::{Next, Planner, after, hex, pause_row},
 };
 use crate::{
     incidents::{Incident, Status},
@@ -60,6 +60,7 @@ impl Planner {
             .collect();
         self.cancel_of(user, &references, now, changes);
         self.forget_demands(user, changes);
+        self.forget_pauses(user, changes);
         let person = self.forget_person(user, changes);
         let mut tickets = BTreeSet::new();
         for reference in &references {
@@ -105,6 +106,14 @@ impl Planner {
             self.uncount_ticket(&effect);
             // Others that it spoke of are spoken of anew.
             self.forget_effect(&effect, now, changes);
+        }
+    }
+
+    /// Who is forgotten is told nothing anyway; a pause would go on naming them.
+    fn forget_pauses(&mut self, user: &str, changes: &mut Changes) {
+        let names = |pause: &Pause| pause.user.as_deref() == Some(user);
+        for pause in self.pauses.extract_if(.., names) {
+            changes.rows.push(pause_row(&pause, false));
         }
     }
 

@@ -382,7 +382,7 @@ fn fits(demand: &Demand, incident: &Incident) -> bool {
     **user == *incident.user && class.is_none_or(|class| class == incident.class)
 }
 
-fn pause_row(pause: &Pause, on: bool) -> Row {
+pub(super) fn pause_row(pause: &Pause, on: bool) -> Row {
     let body = serde_json::to_string(pause).unwrap_or_default();
     Row { kind: "pause", key: body.clone(), body: on.then_some(body) }
 }

@@ -2,7 +2,7 @@
 
 use basiq_alerter::{
     demand::Numbers,
-    plan::{Command, Person},
+    plan::{Command, Pause, Person},
     store::{EffectState, Phase},
 };
 
@@ -175,6 +175,7 @@ fn a_user_who_is_forgotten_stays_so() {
     world.facts.get_mut("c-pending").unwrap().user = "u-a".into();
     world.answer = Answer::Nothing;
     world.pass(minutes(20));
+    world.obey(Command::Pause(Pause { user: Some("u-a".into()), ..Pause::default() }));
     world.obey(Command::Forget { user: "u-a".into() });
     world.answer = Answer::Takes;
     world.restart();
