@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Subcommand;
+use clap::{Subcommand, builder::NonEmptyStringValueParser};
 
 use crate::{
     demand::Action,
@@ -33,7 +33,7 @@ pub enum Tool {
     #[command(subcommand)]
     Incidents(IncidentsTool),
     /// Plan and deliver nothing of a kind until resumed; without options, nothing at all.
-    Pause(Paused),
+    Pause(Pausing),
     /// Undo a pause, named by the same options.
     Resume(Paused),
     /// What already failed at the first sight.
@@ -45,6 +45,7 @@ pub enum Tool {
     /// Forget a user, here and at the exporters: what waits is cancelled, what names them is erased, counts stay.
     Forget {
         /// Basiq's user id.
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         user: String,
     },
     /// Print the ticket map and the suppressions as JSON, for another installation.
@@ -104,14 +105,14 @@ pub enum OutboxTool {
         /// Only those about this incident.
         #[arg(long)]
         incident: Option<String>,
-        /// At most so many.
-        #[arg(long, default_value_t = 50)]
+        /// At most so many, up to 1000.
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
         /// For programs.
         #[arg(long)]
         json: bool,
     },
-    /// Show one effect.
+    /// Show one effect; what it says is in `--json`.
     Show {
         /// Its key.
         key: String,
@@ -136,7 +137,7 @@ pub enum OutboxTool {
     },
     /// Say why something was, or was not, sent.
     Why {
-        /// An incident, a connection, a user, a ticket's effect, or an effect's key.
+        /// An incident, a connection, a user, the desk's id of a ticket, or an effect's key.
         about: String,
         /// For programs.
         #[arg(long)]
@@ -161,8 +162,8 @@ pub enum IncidentsTool {
         /// Only of this user.
         #[arg(long)]
         user: Option<String>,
-        /// At most so many.
-        #[arg(long, default_value_t = 50)]
+        /// At most so many, up to 1000.
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
         /// For programs.
         #[arg(long)]
@@ -178,20 +179,40 @@ pub enum IncidentsTool {
     },
 }
 
-/// Options of `pause` and `resume`.
+/// Options of `pause`.
+#[derive(Debug, clap::Args)]
+pub struct Pausing {
+    #[command(flatten)]
+    what: Paused,
+    /// Pause nothing, but list what is paused.
+    #[arg(long, conflicts_with_all = ["action", "rule", "institution", "user"])]
+    list: bool,
+    /// The list for programs.
+    #[arg(long, requires = "list")]
+    json: bool,
+}
+
+impl Pausing {
+    /// What to pause, or whether to list what is paused for programs.
+    pub(super) fn ask(self) -> Result<Pause, bool> {
+        if self.list { Err(self.json) } else { Ok(self.what.into()) }
+    }
+}
+
+/// What is paused or resumed.
 #[derive(Debug, clap::Args)]
 pub struct Paused {
     /// This action.
     #[arg(long, value_parser = action)]
     action: Option<Action>,
     /// What this rule asks for.
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     rule: Option<String>,
     /// Connections of this institution.
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     institution: Option<String>,
     /// Connections of this user.
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     user: Option<String>,
 }
 
@@ -201,13 +222,13 @@ pub enum BaselineTool {
     /// Let incidents of the baseline have their effects, longest failing first.
     Release {
         /// Only of this institution.
-        #[arg(long)]
+        #[arg(long, value_parser = NonEmptyStringValueParser::new())]
         institution: Option<String>,
         /// Only of this scenario.
-        #[arg(long)]
+        #[arg(long, value_parser = NonEmptyStringValueParser::new())]
         scenario: Option<String>,
         /// At most so many.
-        #[arg(long)]
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
         number: Option<u32>,
     },
 }
@@ -215,6 +236,12 @@ pub enum BaselineTool {
 /// `hold`.
 #[derive(Debug, Subcommand)]
 pub enum HoldTool {
+    /// List what is held, oldest first.
+    List {
+        /// For programs.
+        #[arg(long)]
+        json: bool,
+    },
     /// Send what this hold keeps back, as far as it still holds.
     Release {
         /// The number of the hold.

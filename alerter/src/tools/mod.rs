@@ -2,13 +2,16 @@
 
 mod arguments;
 mod carry;
+mod steer;
 mod words;
 
 use std::{fmt::Write as _, io::Write as _, path::Path};
 
 use daemon::{Clock, Fatal};
 
-pub use self::arguments::{BaselineTool, Check, HoldTool, IncidentsTool, OutboxTool, Paused, Test, Tool};
+pub use self::arguments::{
+    BaselineTool, Check, HoldTool, IncidentsTool, OutboxTool, Paused, Pausing, Test, Tool,
+};
 use self::words::{as_json, card, line, one_line};
 use crate::{
     app,
@@ -72,14 +75,22 @@ async fn answer(tool: Tool, store: &dyn Store, clock: &Clock) -> Result<String, 
         Tool::Export => return carry::export(store).await,
         Tool::Import { file } => return carry::import(&file, store).await,
         Tool::Incidents(tool) => return incidents(tool, store).await,
-        Tool::Pause(what) => Command::Pause(what.into()),
-        Tool::Resume(what) => Command::Resume(what.into()),
+        Tool::Pause(what) => match what.ask() {
+            Ok(pause) => Command::Pause(pause),
+            Err(json) => return steer::pauses(json, store).await,
+        },
+        Tool::Resume(what) => steer::resume(what.into(), store).await?,
         Tool::Baseline(BaselineTool::Release { institution, scenario, number }) => {
-            Command::ReleaseBaseline { institution, scenario, number }
+            steer::baseline(institution, scenario, number, store, clock).await?
         }
-        Tool::Hold(HoldTool::Release { number }) => Command::Release { hold: number },
-        Tool::Hold(HoldTool::Discard { number }) => Command::Discard { hold: number },
-        Tool::Done { connection } => Command::Done { connection },
+        Tool::Hold(HoldTool::List { json }) => return steer::holds(json, store).await,
+        Tool::Hold(HoldTool::Release { number }) => {
+            Command::Release { hold: steer::hold(number, store).await? }
+        }
+        Tool::Hold(HoldTool::Discard { number }) => {
+            Command::Discard { hold: steer::hold(number, store).await? }
+        }
+        Tool::Done { connection } => steer::done(connection, store).await?,
     };
     store.ask(&ask, clock.now()).await.map_err(Fatal::running)?;
     Ok("taken down; a running alerter does it within a second, one that is stopped when it starts\n"
@@ -113,7 +124,7 @@ async fn outbox(tool: OutboxTool, store: &dyn Store) -> Result<String, Fatal> {
         OutboxTool::List { state, action, channel, incident, limit, json } => {
             let filter = EffectFilter { state, action, channel, incident, limit, offset: 0 };
             let effects = store.effects(&filter).await.map_err(Fatal::running)?;
-            if json { as_json(&effects) } else { Ok(effects.iter().map(line).collect()) }
+            if json { as_json(&effects) } else { Ok(listed(effects.iter().map(line), limit)) }
         }
         OutboxTool::Show { key, json } => {
             let effect = known(&key, store).await?;
@@ -125,6 +136,19 @@ async fn outbox(tool: OutboxTool, store: &dyn Store) -> Result<String, Fatal> {
         }
         OutboxTool::Why { about, json } => why(&about, json, store).await,
     }
+}
+
+/// Lines for people, who must not take the first of them for all.
+fn listed(lines: impl ExactSizeIterator<Item = String>, limit: u32) -> String {
+    let full = lines.len() >= limit as usize;
+    let mut text: String = lines.collect();
+    if full {
+        let _ = writeln!(
+            text,
+            "… these are the newest {limit}; there may be more: see --limit and the filters in --help"
+        );
+    }
+    text
 }
 
 async fn known(key: &str, store: &dyn Store) -> Result<Effect, Fatal> {
@@ -158,8 +182,9 @@ async fn by_hand(hand: Hand, key: String, store: &dyn Store) -> Result<Command, 
 
 async fn why(about: &str, json: bool, store: &dyn Store) -> Result<String, Fatal> {
     let mut found = Vec::new();
-    if let Some(effect) = store.effect(about).await.map_err(Fatal::running)? {
-        found.extend(effect.incidents);
+    let effect = store.effect(about).await.map_err(Fatal::running)?;
+    if let Some(effect) = &effect {
+        found.extend(effect.incidents.iter().cloned());
     }
     if let Some(incident) = store.incident(about).await.map_err(Fatal::running)? {
         found.push(incident.reference.clone());
@@ -171,6 +196,10 @@ async fn why(about: &str, json: bool, store: &dyn Store) -> Result<String, Fatal
     ] {
         let incidents = store.incidents(&filter).await.map_err(Fatal::running)?;
         found.extend(incidents.iter().map(|incident| incident.reference.clone()));
+    }
+    // Of a notice, or of a ticket about a bank, no incident tells: its own reason does.
+    if let Some(effect) = effect.filter(|_| found.is_empty()) {
+        return if json { as_json(&[effect]) } else { Ok(card(&effect)) };
     }
     if found.is_empty() {
         found = of_ticket(about, store).await.map_err(Fatal::running)?;
@@ -227,7 +256,7 @@ async fn incidents(tool: IncidentsTool, store: &dyn Store) -> Result<String, Fat
                 let all: Vec<&Incident> = incidents.iter().map(AsRef::as_ref).collect();
                 return as_json(&all);
             }
-            Ok(incidents.iter().map(|incident| one_line(incident)).collect())
+            Ok(listed(incidents.iter().map(|incident| one_line(incident)), limit))
         }
         IncidentsTool::Show { reference, json } => {
             let incident = store.incident(&reference).await.map_err(Fatal::running)?;

@@ -3,26 +3,41 @@
 use std::{path::Path, process::Command as Process, sync::Arc};
 
 use basiq_alerter::{
+    channels::Notice,
     demand::Action,
-    plan::{Command, Pause},
-    store::{Effect, EffectState, Sqlite, Store, TimelineEntry},
+    plan::{Changes, Command, Hold, Pause, Row},
+    store::{Batch, Effect, EffectState, Payload, Phase, Sqlite, Store, TimelineEntry},
 };
 use serde_json::Value;
 
-use crate::store::suite::{batch, effect, incident, now};
+use crate::store::{
+    Place, on_both_stores,
+    suite::{batch, effect, incident, now},
+};
 
 struct House {
     folder: tempfile::TempDir,
+    settings: &'static str,
     store: Arc<dyn Store>,
     reference: String,
 }
 
 impl House {
     /// An open incident with a message that waits, one that is held and one that was delivered.
-    async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("alerter.yml"), "environment: test\n").unwrap();
-        let store = Sqlite::open(&folder.path().join("alerter.db"), now()).await.unwrap();
+    async fn new(place: Place) -> Self {
+        let store = place.open(now()).await;
+        if let Some(replicas) = store.replicas() {
+            assert!(replicas.beat().await.unwrap().leads);
+        }
+        let (folder, settings) = match place {
+            Place::File(folder) => (folder, "environment: test\n"),
+            Place::Database(url) => {
+                let folder = tempfile::tempdir().unwrap();
+                std::fs::write(folder.path().join("url"), url.expose()).unwrap();
+                (folder, "environment: test\nstore: {postgres: {url_file: url}}\n")
+            }
+        };
+        std::fs::write(folder.path().join("alerter.yml"), settings).unwrap();
         let incident = incident("a");
         let reference = incident.reference.clone();
         let state = |key: &str, state| Effect { state, ..effect(key, &reference) };
@@ -41,7 +56,7 @@ impl House {
         });
         first.changes.suppressed.push(("person-1".into(), "5.1.1".into()));
         store.commit(&first).await.unwrap();
-        Self { folder, store: Arc::new(store), reference }
+        Self { folder, settings, store, reference }
     }
 
     fn run(&self, arguments: &[&str]) -> Result<String, String> {
@@ -57,6 +72,28 @@ impl House {
     }
 }
 
+impl House {
+    /// Something is held under this number.
+    async fn holds(&self, number: u64) {
+        let hold = Hold {
+            number,
+            since: now(),
+            reason: "too many at once".into(),
+            incidents: [self.reference.clone()].into(),
+            effects: Default::default(),
+        };
+        let body = serde_json::to_string(&hold).ok();
+        let row = Row { kind: "hold", key: number.to_string(), body };
+        self.store.commit(&changes(|changes| changes.rows.push(row))).await.unwrap();
+    }
+}
+
+fn changes(make: impl FnOnce(&mut Changes)) -> Batch {
+    let mut batch = batch(Vec::new());
+    make(&mut batch.changes);
+    batch
+}
+
 /// What the command prints, or what it complains of.
 fn run(folder: &Path, arguments: &[&str]) -> Result<String, String> {
     let done = Process::new(env!("CARGO_BIN_EXE_basiq-alerter"))
@@ -70,9 +107,8 @@ fn run(folder: &Path, arguments: &[&str]) -> Result<String, String> {
     if done.status.success() { Ok(text(done.stdout)) } else { Err(text(done.stderr)) }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn outbox_and_incidents_are_shown_to_people_and_to_programs() {
-    let house = House::new().await;
+async fn outbox_and_incidents_are_shown_to_people_and_to_programs(place: Place) {
+    let house = House::new(place).await;
     let listed = house.run(&["outbox", "list"]).unwrap();
     assert_eq!(listed.lines().count(), 3, "{listed}");
     assert!(listed.contains("held") && listed.contains("mail: it is due"), "{listed}");
@@ -109,9 +145,8 @@ async fn outbox_and_incidents_are_shown_to_people_and_to_programs() {
 }
 
 /// "'why was this (not) sent' is answered for any user, connection, incident or ticket" (behaviour, section 4).
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn why_it_was_sent_is_answered_for_user_connection_incident_and_ticket() {
-    let house = House::new().await;
+async fn why_it_was_sent_is_answered_for_user_connection_incident_and_ticket(place: Place) {
+    let house = House::new(place).await;
     let filed = Effect {
         action: Action::FileTicket,
         state: EffectState::Delivered,
@@ -129,9 +164,12 @@ async fn why_it_was_sent_is_answered_for_user_connection_incident_and_ticket() {
     assert!(house.run(&["outbox", "why", "RT-43"]).unwrap_err().contains("nothing is known of RT-43"));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_people_decide_is_taken_down_for_the_planner() {
-    let house = House::new().await;
+async fn what_people_decide_is_taken_down_for_the_planner(place: Place) {
+    let house = House::new(place).await;
+    house.holds(3).await;
+    let mut old = incident("old");
+    (old.baseline, old.scenario) = (Some("it failed before".into()), "mfa-required".into());
+    house.store.commit(&changes(|changes| changes.incidents.push(old.into()))).await.unwrap();
     for arguments in [
         &["outbox", "retry", "waits"][..],
         &["outbox", "release", "held"],
@@ -168,9 +206,8 @@ async fn what_people_decide_is_taken_down_for_the_planner() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_cannot_be_asked_for_is_refused_at_once() {
-    let house = House::new().await;
+async fn what_cannot_be_asked_for_is_refused_at_once(place: Place) {
+    let house = House::new(place).await;
     for (arguments, why) in [
         (&["outbox", "retry", "sent"][..], "sent is delivered: it is not tried again"),
         (&["outbox", "release", "waits"], "only what is held can be released"),
@@ -192,9 +229,8 @@ async fn what_cannot_be_asked_for_is_refused_at_once() {
     assert!(error.contains("not several"), "{error}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tickets_and_suppressions_move_to_another_store() {
-    let house = House::new().await;
+async fn tickets_and_suppressions_move_to_another_store(place: Place) {
+    let house = House::new(place).await;
     let exported = house.run(&["export"]).unwrap();
     let other = tempfile::tempdir().unwrap();
     let file = other.path().join("export.json");
@@ -206,7 +242,7 @@ async fn tickets_and_suppressions_move_to_another_store() {
     assert_eq!(store.suppressed("person-1").await.unwrap().as_deref(), Some("5.1.1"));
     assert_eq!(store.salt().await.unwrap(), house.store.salt().await.unwrap(), "the hashes mean the same");
     // Where addresses were hashed already, those of another store name nobody.
-    let third = House::new().await;
+    let third = House::new(Place::file()).await;
     let error = third.run(&["import", file.to_str().unwrap()]).unwrap_err();
     assert!(error.contains("name nobody here"), "{error}");
     std::fs::write(&file, "{\"version\": 1}").unwrap();
@@ -214,9 +250,8 @@ async fn tickets_and_suppressions_move_to_another_store() {
     assert!(error.contains("line 1") && error.contains("not what `export` prints"), "{error}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn forgetting_reaches_store_and_exporters_and_says_who_did_not_hear() {
-    let house = House::new().await;
+async fn forgetting_reaches_store_and_exporters_and_says_who_did_not_hear(place: Place) {
+    let house = House::new(place).await;
     let (seen, asked) =
         (Arc::new(std::sync::Mutex::new(Vec::new())), house.folder.path().join("alerter.yml"));
     let theirs = seen.clone();
@@ -230,13 +265,126 @@ async fn forgetting_reaches_store_and_exporters_and_says_who_did_not_hear() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let there = format!("http://127.0.0.1:{}/base", listener.local_addr().unwrap().port());
     tokio::spawn(async move { axum::serve(listener, router).await });
-    std::fs::write(&asked, format!("exporters: [{{url: '{there}'}}]\n")).unwrap();
+    std::fs::write(&asked, format!("{}exporters: [{{url: '{there}'}}]\n", house.settings)).unwrap();
     assert!(house.run(&["forget", "u-a"]).unwrap().starts_with("forgotten at the exporters"));
     assert_eq!(*seen.lock().unwrap(), ["u-a"]);
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    std::fs::write(&asked, format!("exporters: [{{url: 'http://127.0.0.1:{closed}'}}]\n")).unwrap();
+    std::fs::write(&asked, format!("{}exporters: [{{url: 'http://127.0.0.1:{closed}'}}]\n", house.settings))
+        .unwrap();
     let error = house.run(&["forget", "u-b"]).unwrap_err();
     assert!(error.contains("no connection") && error.contains("run it again"), "{error}");
     let users = ["u-a", "u-b"].map(|user| Command::Forget { user: user.into() });
     assert_eq!(house.asked().await, users);
 }
+
+/// What a person asks for is done, or they hear why not: "taken down" is never said of what would change nothing.
+async fn what_would_change_nothing_is_refused(place: Place) {
+    let house = House::new(place).await;
+    house.holds(3).await;
+    for (arguments, why) in [
+        (&["resume"][..], "nothing is paused"),
+        (&["hold", "release", "4"], "nothing is held under the number 4"),
+        (&["hold", "discard", "4"], "nothing is held under the number 4"),
+        (&["baseline", "release"], "no open incident of the baseline fits"),
+        (&["done", "c-nobody's"], "no open incident is about the connection c-nobody's"),
+        // A variable of a script that is not set must not become "everything" or "nobody".
+        (&["pause", "--user="], "a value is required for '--user <USER>'"),
+        (&["pause", "--institution="], "a value is required"),
+        (&["pause", "--rule="], "a value is required"),
+        (&["forget", ""], "a value is required"),
+        (&["outbox", "list", "--limit=5000"], "1..=1000"),
+    ] {
+        let error = house.run(arguments).unwrap_err();
+        assert!(error.contains(why), "{arguments:?}: {error}");
+    }
+    assert!(house.asked().await.is_empty());
+    house.run(&["pause", "--user=u-a"]).unwrap();
+    let error = house.run(&["resume"]).unwrap_err();
+    assert!(
+        error.contains("everything (no options) is not paused") && error.contains("--user=u-a"),
+        "{error}"
+    );
+    house.run(&["resume", "--user=u-a"]).unwrap();
+    assert!(house.run(&["resume", "--user=u-a"]).unwrap_err().contains("nothing is paused"));
+}
+
+/// "durable, visible" (behaviour, section 8): also without the page.
+async fn what_is_paused_and_held_is_listed(place: Place) {
+    let house = House::new(place).await;
+    house.holds(3).await;
+    let pause = Pause { institution: Some("AU1".into()), ..Pause::default() };
+    let body = serde_json::to_string(&pause).ok();
+    let row = Row { kind: "pause", key: "p".into(), body };
+    house.store.commit(&changes(|changes| changes.rows.push(row))).await.unwrap();
+    house.run(&["pause", "--action=notify-user"]).unwrap();
+    assert_eq!(house.run(&["pause", "--list"]).unwrap(), "--institution=AU1\n--action=notify-user\n");
+    let listed = house.json(&["pause", "--list", "--json"]);
+    assert_eq!((&listed[0]["institution"], &listed[1]["action"]), (&"AU1".into(), &"notify-user".into()));
+    let held = house.run(&["hold", "list"]).unwrap();
+    assert!(
+        held.starts_with("3  since") && held.contains("incidents 1") && held.contains("too many"),
+        "{held}"
+    );
+    assert_eq!(house.json(&["hold", "list", "--json"])[0]["incidents"][0], house.reference.as_str());
+    assert_eq!(house.asked().await.len(), 1, "listing asks for nothing");
+}
+
+/// The first of a list are not taken for all of it, and settings may be named where a person thinks of them.
+async fn a_list_that_is_cut_says_so(place: Place) {
+    let house = House::new(place).await;
+    for (arguments, cut) in [
+        (&["outbox", "list", "--limit=2"][..], true),
+        (&["outbox", "list", "--limit=4"], false),
+        (&["incidents", "list", "--limit=1"], true),
+    ] {
+        let listed = house.run(arguments).unwrap();
+        assert_eq!(listed.contains("there may be more"), cut, "{listed}");
+    }
+    assert_eq!(house.json(&["outbox", "list", "--limit=2", "--json"]).as_array().unwrap().len(), 2);
+    let settings = house.folder.path().join("alerter.yml");
+    let done = Process::new(env!("CARGO_BIN_EXE_basiq-alerter"))
+        .args(["outbox", "list", "--config.file"])
+        .arg(settings)
+        .output()
+        .unwrap();
+    assert!(done.status.success() && String::from_utf8_lossy(&done.stdout).contains("held"), "{done:?}");
+}
+
+/// "'why was this (not) sent' is answered": also of what no incident tells, such as a notice to operators.
+async fn why_is_answered_of_a_notice_as_well(place: Place) {
+    let house = House::new(place).await;
+    let notice = Notice {
+        key: "n".into(),
+        summary: "Basiq is down".into(),
+        description: String::new(),
+        labels: Default::default(),
+        since: now(),
+        ended: None,
+    };
+    let refused = Effect {
+        action: Action::NotifyOperator,
+        phase: Phase::Notice,
+        incidents: Vec::new(),
+        state: EffectState::Dead,
+        reason: "the webhook answered 404".into(),
+        payload: Payload::Notice(notice),
+        ..effect("notice", &house.reference)
+    };
+    house.store.commit(&batch(vec![refused])).await.unwrap();
+    let why = house.run(&["outbox", "why", "notice"]).unwrap();
+    assert!(why.contains("the webhook answered 404"), "{why}");
+    assert_eq!(house.json(&["outbox", "why", "notice", "--json"])[0]["state"], "dead");
+}
+
+on_both_stores!(
+    outbox_and_incidents_are_shown_to_people_and_to_programs,
+    why_it_was_sent_is_answered_for_user_connection_incident_and_ticket,
+    what_people_decide_is_taken_down_for_the_planner,
+    what_cannot_be_asked_for_is_refused_at_once,
+    tickets_and_suppressions_move_to_another_store,
+    forgetting_reaches_store_and_exporters_and_says_who_did_not_hear,
+    what_would_change_nothing_is_refused,
+    what_is_paused_and_held_is_listed,
+    a_list_that_is_cut_says_so,
+    why_is_answered_of_a_notice_as_well,
+);

@@ -11,7 +11,7 @@ use crate::Clock;
 #[derive(Args, Clone, Debug)]
 pub struct Flags {
     /// Configuration file (YAML). Without it the defaults hold.
-    #[arg(long = "config.file", value_name = "FILE")]
+    #[arg(long = "config.file", value_name = "FILE", global = true)]
     pub config_file: Option<PathBuf>,
 
     /// Address to listen on, as HOST:PORT or :PORT for all interfaces.
