@@ -1,7 +1,6 @@
 //! A Postgres of this test run: its own data folder, port and processes, which end with it.
 
 use std::{
-    net::TcpListener,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -11,12 +10,15 @@ use std::{
 
 use daemon::Secret;
 use sqlx::Executor;
+use tokio::net::TcpSocket;
 
 /// A running server.
 pub(crate) struct Postgres {
     folder: tempfile::TempDir,
     bin: PathBuf,
     port: u16,
+    /// Keeps the port for the server while it is away: no connection that somebody opens meanwhile gets it.
+    _port: TcpSocket,
     /// Ends the server once its standard input is closed.
     _keeper: Child,
 }
@@ -78,7 +80,11 @@ impl Postgres {
             .status()
             .unwrap();
         assert!(made.success(), "initdb failed");
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let kept = TcpSocket::new_v4().unwrap();
+        // The server, which sets the same, may listen there all the same.
+        kept.set_reuseaddr(true).unwrap();
+        kept.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let port = kept.local_addr().unwrap().port();
         // The keeper outlives nobody: when this process ends, however it ends, its input closes.
         let mut keeper = command(Path::new("/bin/sh"));
         keeper
@@ -89,7 +95,7 @@ impl Postgres {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        let server = Self { folder, bin, port, _keeper: keeper.spawn().unwrap() };
+        let server = Self { folder, bin, port, _port: kept, _keeper: keeper.spawn().unwrap() };
         server.control(&["start"]);
         Some(server)
     }
