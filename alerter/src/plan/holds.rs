@@ -45,7 +45,7 @@ impl Planner {
         now: Timestamp,
         changes: &mut Changes,
     ) -> Vec<Ready> {
-        self.forget_openings(now);
+        self.openings.forget(now);
         let held = |one: &Ready| self.incidents.get(&*one.reference).is_some_and(|it| it.hold.is_some());
         let ready: Vec<Ready> =
             ready.into_iter().filter(|one| one.phase == Phase::Closing || !held(one)).collect();
@@ -112,13 +112,11 @@ impl Planner {
         if all.saturating_add(size) > limits.hold_all {
             return Some(format!("more than {} openings within an hour", limits.hold_all));
         }
-        for (_, rule, bank) in &self.openings {
-            if let Some(count) = rules.get_mut(rule.as_str()) {
-                *count += 1;
-            }
-            if let Some(count) = banks.get_mut(bank.as_str()) {
-                *count += 1;
-            }
+        for (rule, count) in &mut rules {
+            *count += self.openings.of_rule(rule);
+        }
+        for (bank, count) in &mut banks {
+            *count += self.openings.of_institution(bank);
         }
         let over = |counts: &BTreeMap<&str, u32>, limit: u32, what: &str| {
             let (name, _) = counts.iter().find(|(_, count)| **count > limit)?;

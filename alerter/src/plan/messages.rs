@@ -386,9 +386,9 @@ impl Planner {
             self.start_cooldown(key, after(now, first.cooldown), &effect_key, changes);
         }
         for (place, one) in group.iter().enumerate() {
-            self.openings.extend(
-                (one.phase != Phase::Closing).then(|| (now, one.rule.to_string(), one.institution.clone())),
-            );
+            if one.phase != Phase::Closing {
+                self.openings.add(now, &one.rule, &one.institution);
+            }
             let (effect_key, message_id) = (effect_key.clone(), message_id.clone());
             self.change(&one.reference, now, changes, |incident| {
                 incident.planned += u32::from(place == 0);
@@ -430,23 +430,6 @@ impl Planner {
             phase.as_str(),
             incident.planned
         )
-    }
-
-    /// After a restart: what was planned or told within the last hour still counts against the limits of holds.
-    pub(super) fn remember_openings(&mut self) {
-        let mut openings = Vec::new();
-        for incident in self.incidents.values() {
-            for message in &incident.messages {
-                let at = match message.state {
-                    MessageState::Told { at } => Some(at),
-                    MessageState::Pending => self.effects.get(&message.effect).map(|effect| effect.created),
-                    _ => None,
-                };
-                openings.extend(at.map(|at| (at, message.rule.to_string(), incident.institution.clone())));
-            }
-        }
-        openings.sort();
-        self.openings = openings.into();
     }
 
     /// No opening for some minutes: the one that was withdrawn may be on its way and be taken all the same.

@@ -12,6 +12,7 @@ mod load;
 mod messages;
 mod notices;
 mod observe;
+mod openings;
 mod outcomes;
 mod owed;
 mod planner;

@@ -15,6 +15,7 @@ use super::{
     causes::{Fault, Trouble},
     holds::Hold,
     messages::{Cooldown, Ready, cooldown_row},
+    openings::Openings,
     quota::DeskDay,
     storms::Storm,
     tickets::{Group, ReadyTicket},
@@ -77,8 +78,8 @@ pub struct Planner {
     pub(super) cooled_by: Map<String, (String, String)>,
     pub(super) pauses: BTreeSet<Pause>,
     pub(super) holds: BTreeMap<u64, Hold>,
-    /// Openings of the last hour: when, rule, institution.
-    pub(super) openings: VecDeque<(Timestamp, String, String)>,
+    /// Openings of the last hour.
+    pub(super) openings: Openings,
     /// Suppressions of the last hour.
     pub(super) suppressions: VecDeque<Timestamp>,
     /// Incidents whose ticket is due but settles.
@@ -304,16 +305,9 @@ impl Planner {
         }
     }
 
-    /// Lets go of openings that are older than an hour.
-    pub(super) fn forget_openings(&mut self, now: Timestamp) {
-        while self.openings.front().is_some_and(|(at, ..)| since(now, *at) >= HOUR) {
-            self.openings.pop_front();
-        }
-    }
-
     /// Lets go of what no longer bounds anything.
     fn forget_old(&mut self, now: Timestamp, changes: &mut Changes) {
-        self.forget_openings(now);
+        self.openings.forget(now);
         if since(now, self.tidied) < HOUR {
             return;
         }
