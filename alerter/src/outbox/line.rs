@@ -148,11 +148,12 @@ impl Line {
     }
 
     fn take(&mut self, effect: Effect) {
-        self.waiting.remove(&effect.key);
         let waits =
             matches!(effect.state, EffectState::Planned | EffectState::Deferred | EffectState::Unknown);
         if waits && !self.in_hand.values().any(|(known, _)| known.key == effect.key) {
             self.waiting.put(effect);
+        } else {
+            self.waiting.remove(&effect.key);
         }
     }
 
@@ -163,7 +164,7 @@ impl Line {
             return None;
         }
         let now = self.work.clock.now();
-        match (self.waiting.first_later(), self.circuit.until().filter(|until| *until > now)) {
+        match (self.waiting.first_later(), self.circuit.until(now).filter(|until| *until > now)) {
             (Some(first), Some(until)) => Some(until.max(first)),
             // Then a probe may be claimed.
             (None, Some(until)) => Some(until),
@@ -175,7 +176,7 @@ impl Line {
     fn offer(&self, running: usize) {
         let now = self.work.clock.now();
         let held = u32::try_from(self.waiting.len() + running).unwrap_or(u32::MAX);
-        let room = match self.circuit.until() {
+        let room = match self.circuit.until(now) {
             _ if self.spread.is_some() => 0,
             None => self.work.reach().saturating_sub(held),
             Some(until) if until <= now => 1_u32.saturating_sub(held),
@@ -200,6 +201,10 @@ impl Line {
         }
         let domains = self.work.domains.clone();
         self.waiting.ripen(now, |effect| domains.of_effect(effect));
+        if !self.waiting.none_due() {
+            // What waits is chosen before what is new.
+            self.places.open(false);
+        }
         let (alive, mut chosen, mut pause) = (self.work.alive(), Vec::new(), None);
         while self.places.any() && self.circuit.allows(now, running.len() + chosen.len()) {
             let Some((effect, domain)) = self.waiting.pop(&self.places) else { break };
@@ -213,13 +218,13 @@ impl Line {
                 }
                 Err(wait) => {
                     pause = Some(wait);
-                    self.waiting.put(effect);
+                    self.waiting.put_back(effect, domain);
                     break;
                 }
             }
         }
         self.hand_over(chosen, running).await;
-        let well = self.circuit.until().is_none() && self.blind.is_none() && !self.halted;
+        let well = self.circuit.until(now).is_none() && self.blind.is_none() && !self.halted;
         self.places.open(well && self.spread.is_none() && self.waiting.none_due());
         pause
     }
@@ -381,7 +386,7 @@ impl Line {
         if let Some(suppress) = suppress {
             let _ = self.signals.send(suppress).await;
         }
-        if let (Some(until), true) = (self.circuit.until(), fault.is_some()) {
+        if let (Some(until), true) = (self.circuit.until(now), fault.is_some()) {
             // Another replica may reach the channel; alone, this one waits for its own probe.
             let alone = self.work.alive() == 1;
             outcome.effect.next_attempt = if alone { until } else { after(now, LOOK_AGAIN) };

@@ -62,7 +62,9 @@ fn refused(
         DeliveryError::Retry { after: asked, .. } => {
             effect.attempts += 1;
             let wait = asked.unwrap_or_else(|| backoff(effect.attempts, jitter));
-            defer(effect, after(now, wait), reason)
+            // Its end is not later for being asked to wait beyond it.
+            let again = after(now, wait).min(effect.expires);
+            defer(effect, again, reason)
         }
         // The circuit says when; no attempt is spent.
         DeliveryError::Channel { .. } => defer(effect, now, reason),
@@ -127,4 +129,24 @@ pub(super) fn end(mut effect: Effect, state: EffectState, reason: String) -> Eff
 fn backoff(attempts: u32, jitter: f64) -> Duration {
     let wait = FIRST_WAIT.saturating_mul(1 << attempts.clamp(1, 10).saturating_sub(1)).min(LONGEST_WAIT);
     wait.mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::queue::tests::message, *};
+
+    #[test]
+    fn a_wait_that_is_asked_for_ends_with_the_effect() {
+        let now = Timestamp::from_second(100).unwrap();
+        let refused = |asked| {
+            let mut effect = message("k", "u");
+            effect.expires = after(now, Duration::from_secs(4 * 3600));
+            let told = Told::Answer(Err(DeliveryError::Retry { after: asked, why: "busy".into() }));
+            settle(effect, told, now, 0.0, true)
+        };
+        let day = refused(Some(Duration::from_secs(86_400)));
+        assert_eq!((day.state, day.next_attempt), (EffectState::Deferred, day.expires));
+        assert_eq!(refused(Some(Duration::from_secs(7))).next_attempt, after(now, Duration::from_secs(7)));
+        assert_eq!(refused(None).next_attempt, after(now, FIRST_WAIT / 2), "equal jitter: at least half");
+    }
 }

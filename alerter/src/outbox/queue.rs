@@ -50,24 +50,24 @@ impl Queue {
         self.later.first_key_value().map(|((at, _), _)| *at)
     }
 
-    /// Puts one in, in the place of what waits under its key.
-    pub(super) fn put(&mut self, effect: Effect) {
-        self.remove(&effect.key);
+    /// Puts one in, in the place of what waits under its key. Who changed it may not have heard yet how often it was
+    /// marked as being attempted, and the store heeds only who knows of all marks: the higher number stays.
+    pub(super) fn put(&mut self, mut effect: Effect) {
+        let known = self.remove(&effect.key).map_or(0, |waited| waited.marks);
+        effect.marks = effect.marks.max(known);
         self.places.insert(effect.key.clone(), Place::Later(effect.next_attempt));
         self.later.insert((effect.next_attempt, effect.key.clone()), effect);
     }
 
-    pub(super) fn remove(&mut self, key: &str) {
-        match self.places.remove(key) {
-            Some(Place::Later(at)) => {
-                self.later.remove(&(at, key.to_owned()));
+    /// Takes out what waits under this key.
+    pub(super) fn remove(&mut self, key: &str) -> Option<Effect> {
+        match self.places.remove(key)? {
+            Place::Later(at) => self.later.remove(&(at, key.to_owned())),
+            Place::Due(domain) => {
+                let queue = self.due.get_mut(&domain)?;
+                let at = queue.iter().position(|effect| effect.key == key)?;
+                queue.remove(at)
             }
-            Some(Place::Due(domain)) => {
-                if let Some(queue) = self.due.get_mut(&domain) {
-                    queue.retain(|effect| effect.key != key);
-                }
-            }
-            None => {}
         }
     }
 
@@ -80,10 +80,12 @@ impl Queue {
             let effect = entry.remove();
             let domain = domain(&effect);
             self.places.insert(effect.key.clone(), Place::Due(domain));
-            let queue = self.due.entry(domain).or_default();
-            if queue.is_empty() && !self.turns.contains(&domain) {
-                self.turns.push_back(domain);
-            }
+            // Whoever has a queue, even an empty one, has a turn.
+            let turns = &mut self.turns;
+            let queue = self.due.entry(domain).or_insert_with(|| {
+                turns.push_back(domain);
+                VecDeque::new()
+            });
             queue.push_back(effect);
         }
     }
@@ -109,6 +111,14 @@ impl Queue {
             return Some((effect, domain));
         }
         None
+    }
+
+    /// Puts back what was taken out last: it comes next, as it would have, and so does its domain.
+    pub(super) fn put_back(&mut self, effect: Effect, domain: Domain) {
+        self.places.insert(effect.key.clone(), Place::Due(domain));
+        self.due.entry(domain).or_default().push_front(effect);
+        self.turns.retain(|turn| *turn != domain);
+        self.turns.push_front(domain);
     }
 
     /// Takes everything out that is due.
@@ -214,6 +224,34 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn what_replaces_an_effect_keeps_its_marks() {
+        let mut queue = Queue::default();
+        let mut marked = message("1", "a1");
+        marked.marks = 2;
+        queue.put(marked);
+        queue.put(message("1", "a2"));
+        queue.ripen(Timestamp::default(), domain);
+        let (effect, _) = queue.pop(&places()).unwrap();
+        assert_eq!((effect.marks, user(&effect)), (2, Some("a2")));
+    }
+
+    #[test]
+    fn what_is_put_back_keeps_its_turn() {
+        let mut queue = queue(&[("1", "a1"), ("2", "a2"), ("3", "a3"), ("4", "b1")]);
+        let places = places();
+        let mut order = Vec::new();
+        // The rate allows every second one.
+        while let Some((effect, domain)) = queue.pop(&places) {
+            queue.put_back(effect, domain);
+            assert!(!queue.none_due());
+            order.extend(queue.pop(&places).map(|(effect, _)| effect.key));
+            queue.ripen(Timestamp::default(), self::domain);
+        }
+        assert_eq!(order, ["1", "4", "2", "3"]);
+        assert_eq!(queue.len(), 0);
+    }
+
+    #[test]
     fn a_domain_that_hangs_holds_up_nobody_else() {
         let mut queue =
             queue(&[("1", "a1"), ("2", "a2"), ("3", "a3"), ("4", "b1"), ("5", "b2"), ("6", "b3")]);
@@ -251,7 +289,8 @@ pub(super) mod tests {
     #[test]
     fn what_changes_is_replaced_and_what_is_withdrawn_goes() {
         let mut queue = queue(&[("1", "a1"), ("2", "b1")]);
-        queue.remove("2");
+        assert_eq!(queue.remove("2").map(|effect| effect.key).as_deref(), Some("2"));
+        assert!(queue.remove("2").is_none());
         queue.put(message("1", "c9"));
         assert_eq!(queue.keys(), BTreeSet::from(["1".to_owned()]));
         queue.ripen(Timestamp::default(), domain);

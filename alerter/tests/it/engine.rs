@@ -120,6 +120,32 @@ async fn a_channel_at_fault_opens_its_circuit_spends_no_attempt_and_operators_he
     process.ends().await;
 }
 
+/// Eight attempts that were on their way when the relay broke are one fault, not one fault and seven probes that failed.
+async fn attempts_that_fail_together_open_the_circuit_for_a_minute(place: Place) {
+    let (mut world, clock, hand) = begin();
+    let hands = Arc::new(Remembers::default());
+    hands.says(&vec![DeliveryError::Channel { why: "535 authentication failed".into() }; 8]);
+    *hands.slow.lock().unwrap() = Some(Duration::from_millis(300));
+    // All are of one domain, which gets half of the places.
+    let pace = Pace { concurrency: 16, rate: 100_000.0, burst: 100.0 };
+    let process = start_paced(&place, &clock, &hands, hands.clone(), pace).await;
+    for n in 0..8 {
+        world.fails(&format!("m{n}"), "invalid-credentials");
+    }
+    pass(&process, &mut world, &hand, 16).await;
+    let deferred = async || {
+        let filter =
+            EffectFilter { state: Some(EffectState::Deferred), limit: 100, ..EffectFilter::default() };
+        let effects = process.store.effects(&filter).await.unwrap();
+        effects.iter().filter(|effect| effect.reason.contains("535")).count()
+    };
+    until("all have failed", async || deferred().await == 8).await;
+    *hands.slow.lock().unwrap() = None;
+    pass(&process, &mut world, &hand, 3).await;
+    until("a probe went through", async || !hands.messages.lock().unwrap().is_empty()).await;
+    process.ends().await;
+}
+
 async fn an_address_that_does_not_exist_is_suppressed_and_never_tried_again(place: Place) {
     let (mut world, clock, hand) = begin();
     let hands = Arc::new(Remembers::default());
@@ -375,6 +401,7 @@ on_both_stores! {
     an_unknown_outcome_of_a_mail_is_tried_once_more_with_the_same_message_id,
     a_ticket_of_unknown_outcome_is_searched_for_and_not_filed_twice,
     a_channel_at_fault_opens_its_circuit_spends_no_attempt_and_operators_hear,
+    attempts_that_fail_together_open_the_circuit_for_a_minute,
     an_address_that_does_not_exist_is_suppressed_and_never_tried_again,
     each_end_is_kept_with_its_reason,
     no_address_is_kept,
