@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     channels::News,
-    incidents::{TicketLink, TicketState},
+    incidents::{Incident, TicketLink, TicketState},
     store::{Effect, EffectState, Payload},
 };
 
@@ -29,8 +29,14 @@ impl Planner {
             if wont_fix { "closed as won't fix: final for the incident" } else { "closed by a person" };
         changes.tell(reference, now, "ticket-closed", format!("the ticket was {what}"));
         let lead = if link.storm { self.storm_closed(&link.key, wont_fix) } else { None };
-        let lead = lead.unwrap_or_else(|| reference.to_owned());
-        for member in self.sharers(&link, reference) {
+        let sharers = self.sharers(&link, reference);
+        // One that still fails is looked at in a day; the storm's first may be long gone by then.
+        let fails = |member: &&String| self.incident(member).is_some_and(Incident::is_open);
+        let lead = sharers.iter().find(fails).cloned().or(lead).unwrap_or_else(|| reference.to_owned());
+        for member in sharers {
+            if member != lead && self.closed.remove(&member).is_some() {
+                changes.rows.push(closed_row(&member, None));
+            }
             self.change(&member, now, changes, |incident| {
                 if let Some(link) = &mut incident.ticket {
                     link.closed = true;
@@ -56,17 +62,36 @@ impl Planner {
             return;
         };
         changes.tell(reference, now, "ticket-opened", "the ticket was opened again".to_owned());
-        let lead = if link.storm { self.storm_opened(&link.key) } else { None };
-        let lead = lead.unwrap_or_else(|| reference.to_owned());
+        if link.storm {
+            self.storm_opened(&link.key);
+        }
         for member in self.sharers(&link, reference) {
             self.change(&member, now, changes, |incident| {
                 if let Some(link) = &mut incident.ticket {
                     link.closed = false;
                 }
             });
+            if self.closed.remove(&member).is_some() {
+                changes.rows.push(closed_row(&member, None));
+            }
         }
-        if self.closed.remove(&lead).is_some() {
-            changes.rows.push(closed_row(&lead, None));
+    }
+
+    /// The incident is forgotten: another one of its storm that still fails is looked at for the reminder.
+    pub(super) fn pass_reminder(
+        &mut self,
+        incident: &Incident,
+        closed: Timestamp,
+        now: Timestamp,
+        changes: &mut Changes,
+    ) {
+        let Some(link) = incident.ticket.as_ref().filter(|link| link.storm) else { return };
+        let sharers = self.sharers(link, &incident.reference);
+        let fails = |member: &&String| self.incident(member).is_some_and(Incident::is_open);
+        if let Some(heir) = sharers.iter().find(fails) {
+            changes.rows.push(closed_row(heir, Some(closed)));
+            self.closed.insert(heir.clone(), closed);
+            self.change(heir, now, changes, |_| {});
         }
     }
 
@@ -114,8 +139,8 @@ impl Planner {
         }
         self.closed.remove(&incident.reference);
         changes.rows.push(closed_row(&incident.reference, None));
-        let storm = incident.ticket.as_ref().is_some_and(|link| link.storm);
-        let (failing, all) = match self.storm_failing(&incident.reference).filter(|_| storm) {
+        let storm = incident.ticket.as_ref().filter(|link| link.storm);
+        let (failing, all) = match storm.and_then(|link| self.storm_failing(&link.key)) {
             Some(counts) => counts,
             None => (usize::from(incident.is_open()), 1),
         };

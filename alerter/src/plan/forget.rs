@@ -182,8 +182,9 @@ impl Planner {
         if let Some(hold) = incident.hold {
             self.unhold(hold, reference, now, changes);
         }
-        if self.closed.remove(reference).is_some() {
+        if let Some(at) = self.closed.remove(reference) {
             changes.rows.push(closed_row(reference, None));
+            self.pass_reminder(&incident, at, now, changes);
         }
         if let Some(link) = incident.ticket.as_ref().filter(|link| link.storm) {
             self.storm_member(&link.key, reference, true);

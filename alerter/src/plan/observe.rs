@@ -301,6 +301,7 @@ impl Planner {
             }
             incident.class = class;
             incident.class_since = now;
+            incident.done = None;
             self.withdraw_messages(incident, "the failure is another one now", now, changes);
         }
     }
@@ -317,6 +318,7 @@ impl Planner {
     ) {
         incident.status = Status::Ended { reason: reason.to_owned(), at };
         incident.outage.since = None;
+        incident.done = None;
         for attempt in &mut incident.attempts {
             attempt.over = attempt.failed.is_none();
         }
@@ -380,6 +382,7 @@ impl Planner {
         let told =
             |state: &MessageState| !matches!(state, MessageState::DryRun | MessageState::Failed { .. });
         incident.messages.retain(|message| told(&message.state));
+        incident.dry_refreshes = 0;
         changes.tell(&incident.reference, now, "reopened", "fails again within a day of its end".to_owned());
         for message in &mut incident.messages {
             if let (MessageState::Told { .. }, Some(closing)) = (&message.state, message.closing.take()) {

@@ -4,7 +4,8 @@ use daemon::Timestamp;
 
 use super::{
     Changes, Outcome,
-    planner::{Planner, after},
+    planner::{Planner, after, since},
+    retry::{DONE, WORD_KEPT},
 };
 use crate::{
     incidents::{Attempt, Message, MessageState, TicketState},
@@ -163,6 +164,13 @@ impl Planner {
                 if incident.refresh.as_ref() == Some(&effect.key) {
                     incident.refresh = None;
                 }
+                // The user's word is kept until Basiq has answered it, for a day.
+                let answered = matches!(effect.state, EffectState::DryRun | EffectState::Dead)
+                    || refreshed.as_ref().is_some_and(|said| !matches!(said, Refreshed::Withheld { .. }));
+                let old = |done: Timestamp| since(now, done) >= WORD_KEPT;
+                if effect.rule == DONE {
+                    incident.done.take_if(|done| (answered && *done <= effect.created) || old(*done));
+                }
                 match (effect.state, refreshed) {
                     (EffectState::Delivered, Some(Refreshed::Started { job })) => {
                         let before = failed_before.unwrap_or(incident.last_failure);
@@ -207,6 +215,9 @@ impl Planner {
             self.storm_filed(&effect.key, remote);
         } else {
             self.storm_unfiled(&effect.key);
+        }
+        if effect.state == EffectState::Delivered {
+            self.adopt_ticket(effect, now, changes);
         }
         let quiet = after(now, self.settings.limits.evidence_age);
         for reference in members {

@@ -27,7 +27,7 @@ use crate::{
     config::{Actions, Mode, Routes},
     demand::{Action, Demand, Subject},
     evidence::Snapshot,
-    incidents::Incident,
+    incidents::{Class, Incident},
     store::{Effect, EffectState},
 };
 
@@ -340,7 +340,10 @@ impl Planner {
             Command::Done { connection } => {
                 if let Some(reference) = self.current.get(connection.as_str()).cloned() {
                     changes.tell(&reference, now, "done", "the user says that it is dealt with".to_owned());
-                    self.change(&reference, now, changes, |incident| incident.done = Some(now));
+                    self.change(&reference, now, changes, |incident| {
+                        let asked = incident.is_open() && incident.class == Class::BankAction;
+                        incident.done = asked.then_some(now);
+                    });
                 }
             }
             Command::Release { hold } => self.release(hold, now, changes),

@@ -1,6 +1,6 @@
 //! Trying again: when a refresh may be asked for (behaviour, section 6).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use daemon::Timestamp;
 
@@ -19,7 +19,10 @@ use crate::{
 pub const BASIQ: &str = "basiq";
 
 /// What a refresh follows that no rule but the user's word asked for.
-const DONE: &str = "done";
+pub(super) const DONE: &str = "done";
+
+/// How long the user's word waits for a refresh that could not be asked for.
+pub(super) const WORD_KEPT: Duration = Duration::from_secs(24 * 3600);
 
 impl Planner {
     /// Plans a refresh that is due, or says when it will be.
@@ -56,7 +59,6 @@ impl Planner {
         if due > now {
             return next.at(Some(due));
         }
-        incident.done = None;
         let effect = Effect {
             key: self.effect_key(incident, Action::RefreshConnection, Phase::Refresh),
             incidents: vec![incident.reference.clone()],
@@ -107,7 +109,7 @@ impl Planner {
 
     /// The rule, time and lifetime of the next retry, if there is one: some minutes after the newest
     /// failure, as often as the rule allows, and never while the last one's job has not ended.
-    fn retry(&self, incident: &Incident) -> Option<(Arc<str>, Timestamp, Option<std::time::Duration>)> {
+    fn retry(&self, incident: &Incident) -> Option<(Arc<str>, Timestamp, Option<Duration>)> {
         let limits = &self.settings.limits;
         let waits_for_basiq = matches!(incident.scenario.as_str(), "retry-queued" | "retry-expired");
         if !incident.class.refreshable() || waits_for_basiq {

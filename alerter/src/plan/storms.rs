@@ -15,7 +15,7 @@ use crate::{
     channels::{News, Ticket},
     demand::Action,
     incidents::{Class, Incident, TicketLink, TicketState},
-    store::Payload,
+    store::{Effect, Payload},
 };
 
 /// One ticket for many connections of one institution, method and class.
@@ -58,19 +58,19 @@ pub(super) struct Storm {
 impl Storm {
     /// A ticket for these, which this effect files.
     pub(super) fn new(
-        ready: &ReadyTicket,
+        (institution, method, class): Group,
+        desk: &str,
         ticket: String,
         effect: String,
         incidents: BTreeSet<String>,
     ) -> Self {
-        let (institution, method, class) = ready.group.clone();
         Self {
             institution,
             method,
             class,
             ticket,
             effect,
-            desk: ready.desk.clone(),
+            desk: desk.to_owned(),
             remote: None,
             attached: incidents.len(),
             incidents,
@@ -93,7 +93,11 @@ impl Storm {
         effect: String,
         incidents: BTreeSet<String>,
     ) -> Self {
-        Self { digest: true, closed: true, ..Self::new(ready, ticket, effect, incidents) }
+        Self {
+            digest: true,
+            closed: true,
+            ..Self::new(ready.group.clone(), &ready.desk, ticket, effect, incidents)
+        }
     }
 
     /// What is to be said of it now: how many have recovered, at half, 90 % and all, and that others joined; or
@@ -211,8 +215,21 @@ impl Planner {
         let key = ticket.key.clone();
         let effect = self.plan_ticket_effect(ready, ticket, cases, reason, &references, true, now, changes);
         self.count_ticket(&ready.desk, &effect, now);
-        let storm = Storm::new(ready, key, effect, references);
+        let storm = Storm::new(ready.group.clone(), &ready.desk, key, effect, references);
         self.add_storm(&ready.reference, storm);
+    }
+
+    /// The ticket of a storm that was withdrawn was filed all the same: these are its members.
+    pub(super) fn adopt_storm(&mut self, effect: &Effect, ticket: &str, members: &BTreeSet<String>) {
+        let Some(incident) = members.first().and_then(|reference| self.incident(reference)) else { return };
+        let (group, lead) =
+            ((incident.institution.clone(), incident.method.clone(), incident.class), &incident.reference);
+        let lead = lead.clone();
+        let known =
+            Storm::new(group, &effect.channel, ticket.to_owned(), effect.key.clone(), members.clone());
+        // What its members have in common is not known any more: nothing joins it.
+        let storm = Storm { remote: effect.remote.clone(), digest: true, closed: true, ..known };
+        self.add_storm(&lead, storm);
     }
 
     pub(super) fn add_storm(&mut self, lead: &str, storm: Storm) {
@@ -280,13 +297,14 @@ impl Planner {
         Some(lead.clone())
     }
 
-    /// The storm's ticket is open again. Gives the incident that leads it.
-    pub(super) fn storm_opened(&mut self, ticket: &str) -> Option<String> {
-        let (lead, storm) = self.storms.iter_mut().find(|(_, storm)| storm.ticket == ticket)?;
+    /// The storm's ticket is open again.
+    pub(super) fn storm_opened(&mut self, ticket: &str) {
+        let Some((lead, storm)) = self.storms.iter_mut().find(|(_, storm)| storm.ticket == ticket) else {
+            return;
+        };
         storm.by_person = false;
         storm.closed = storm.digest || storm.commented == 100;
         self.unsaved.insert(Unsaved::Storm(lead.clone()));
-        Some(lead.clone())
     }
 
     /// Another ticket speaks for the storm from now on. Gives its members.
@@ -299,9 +317,9 @@ impl Planner {
         storm.incidents.clone()
     }
 
-    /// How many of the storm that this incident leads still fail, and of how many.
-    pub(super) fn storm_failing(&self, lead: &str) -> Option<(usize, usize)> {
-        let storm = self.storms.get(lead)?;
+    /// How many of the storm of this ticket still fail, and of how many.
+    pub(super) fn storm_failing(&self, ticket: &str) -> Option<(usize, usize)> {
+        let storm = self.storms.values().find(|storm| storm.ticket == ticket)?;
         Some((storm.incidents.len() - storm.recovered.len(), storm.incidents.len()))
     }
 

@@ -83,6 +83,7 @@ impl Planner {
                 }
                 if incident.ticket.as_ref().is_some_and(|link| link.effect == effect.key) {
                     incident.ticket = None;
+                    incident.ticket_after = incident.ticket_after.max(Some(quiet));
                 }
             });
         }

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     channels::{News, Ticket},
     demand::Action,
-    incidents::{Class, Incident, TicketLink, TicketState},
+    incidents::{Class, Incident, Status, TicketLink, TicketState},
     store::{Effect, EffectState, Payload, Phase},
 };
 
@@ -119,7 +119,8 @@ impl Planner {
         let from = incident.outage.restart.map_or(incident.class_since, |at| at.max(incident.class_since));
         let from = if incident.scenario == "retry-expired" { incident.scenario_since } else { from };
         let escalated = after(from, demand.numbers.escalate_after.unwrap_or(limits.escalate_after));
-        let reason_at = spent.map_or(escalated, |spent| spent.min(escalated));
+        // Spent before an outage, an end or another failure, they are the reason only of what comes after it.
+        let reason_at = spent.map_or(escalated, |spent| spent.max(from).min(escalated));
         let due = after(reason_at, demand.numbers.settle.unwrap_or(limits.settle_ticket));
         let due = incident.ticket_after.map_or(due, |quiet| due.max(quiet));
         let lifetime = demand.numbers.lifetime.unwrap_or(limits.lifetime_ticket);
@@ -249,7 +250,7 @@ impl Planner {
         if link.storm {
             self.storm_member(&link.key, &incident.reference, true);
         } else if link.state == TicketState::Pending {
-            incident.ticket = None;
+            self.drop_ticket(incident, now);
             self.withdraw(&link.effect, &incident.reference, reason, now, changes);
         } else {
             let text = format!(
@@ -267,6 +268,8 @@ impl Planner {
         now: Timestamp,
         changes: &mut Changes,
     ) {
+        // What went through dry run only was never filed.
+        incident.ticket.take_if(|link| link.state == TicketState::DryRun);
         let link = incident.ticket.as_ref().map(|link| (link.storm, link.key.clone()));
         match link {
             None => {}
@@ -341,6 +344,46 @@ impl Planner {
         self.add_effect(effect, now, changes);
     }
 
+    /// It has no ticket any more, and none for some minutes: the one that is withdrawn may be on its way, and be taken
+    /// all the same.
+    pub(super) fn drop_ticket(&self, incident: &mut Incident, now: Timestamp) {
+        let quiet = after(now, self.settings.limits.evidence_age);
+        incident.ticket = None;
+        incident.ticket_after = incident.ticket_after.max(Some(quiet));
+    }
+
+    /// A ticket that was withdrawn while it was on its way was taken all the same: it is its incidents' ticket, and
+    /// hears what became of them meanwhile.
+    pub(super) fn adopt_ticket(&mut self, effect: &Effect, now: Timestamp, changes: &mut Changes) {
+        let (Payload::Ticket { ticket, .. }, Some(remote)) = (&effect.payload, &effect.remote) else {
+            return;
+        };
+        let without = |reference: &&String| self.incident(reference).is_some_and(|it| it.ticket.is_none());
+        let members: BTreeSet<String> = effect.incidents.iter().filter(without).cloned().collect();
+        let storm = effect.incidents.len() > 1;
+        if storm {
+            self.adopt_storm(effect, &ticket.key, &members);
+        }
+        for reference in &members {
+            changes.tell(reference, now, "adopted", "the withdrawn ticket was filed all the same".to_owned());
+            let Some(mut incident) = self.take_out(reference) else { continue };
+            incident.ticket = Some(TicketLink {
+                key: ticket.key.clone(),
+                effect: effect.key.clone(),
+                desk: effect.channel.clone(),
+                remote: Some(remote.clone()),
+                storm,
+                state: TicketState::Filed,
+                comments: 0,
+                closed: false,
+            });
+            if let Status::Ended { reason, at } = incident.status.clone() {
+                self.ticket_of_ended(&mut incident, &reason, at, now, changes);
+            }
+            self.put_back(incident, now, changes);
+        }
+    }
+
     /// Cancels a ticket that its rule no longer asks for and that no desk has yet.
     fn withdraw_unasked_ticket(&mut self, incident: &mut Draft, now: Timestamp, changes: &mut Changes) {
         let pending = |link: &&TicketLink| link.state == TicketState::Pending && !link.storm;
@@ -352,7 +395,7 @@ impl Planner {
         if incident.is_open() && waits && !asked.into_iter().any(|demand| demand.action == Action::FileTicket)
         {
             let effect = link.effect.clone();
-            incident.ticket = None;
+            self.drop_ticket(incident, now);
             let reference = incident.reference.clone();
             self.withdraw(&effect, &reference, "its rule no longer asks for it", now, changes);
         }

@@ -156,3 +156,42 @@ fn with_the_smart_cache_basiqs_own_next_refresh_is_awaited_after_an_outage() {
     world.pass(hours(1));
     assert!(world.count(Phase::Refresh) > 0, "Basiq tried, and it still fails");
 }
+
+/// "… one refresh follows a *done* signal": also when nobody could be asked in time; a word that was said of
+/// something else, or before it recovered, is none.
+#[test]
+fn the_users_word_is_kept_until_basiq_has_answered_it_and_no_longer() {
+    let done = || Command::Done { connection: "c-a".into() };
+    let mut world = World::new();
+    world.fails("a", "user-action-required");
+    world.pass(hours(1));
+    world.answer = Answer::Nothing;
+    world.obey(done());
+    world.pass(minutes(20));
+    world.restart();
+    world.answer = Answer::Takes;
+    world.refresh = Refresh::Says(Refreshed::Withheld { why: "a job runs".into() });
+    world.pass(minutes(5));
+    let asked = refreshes(&world).len();
+    assert!(asked > 0, "the first expired");
+    world.refresh = Refresh::Fails;
+    world.pass(hours(20));
+    assert_eq!((refreshes(&world).len(), world.incident("a").attempts.len()), (asked + 1, 1));
+
+    let mut world = World::new();
+    world.fails("a", "service-unavailable");
+    world.refresh = Refresh::Says(Refreshed::Refused { why: "not now".into() });
+    world.pass(minutes(5));
+    world.obey(done());
+    world.turns("a", "user-action-required");
+    world.pass(hours(2));
+    assert!(refreshes(&world).is_empty(), "said before the pop-up was known of");
+    world.answer = Answer::Nothing;
+    world.obey(done());
+    world.recovers("a");
+    world.pass(minutes(5));
+    world.answer = Answer::Takes;
+    world.fails("a", "user-action-required");
+    world.pass(hours(2));
+    assert!(refreshes(&world).is_empty(), "said of what is over");
+}

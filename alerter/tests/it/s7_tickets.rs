@@ -465,3 +465,118 @@ fn a_ticket_is_closed_once_however_often_its_desk_says_so() {
     world.pass(hours(48));
     assert_eq!(world.count(Phase::Comment), 1, "somebody works on it again");
 }
+
+/// "Creation settles 15 minutes", and section 3, "both restart when it lifts": retries that failed before an outage,
+/// or before it recovered, make no ticket in the minute in which that is over.
+#[test]
+fn what_was_tried_before_an_outage_or_an_end_makes_no_ticket_at_once() {
+    let mut world = World::new();
+    world.fails("a", "service-unavailable");
+    world.pass(minutes(25));
+    world.bank("major-outage");
+    world.pass(hours(5));
+    world.bank("operational");
+    world.pass(minutes(14));
+    assert_eq!(world.count(Phase::Ticket), 0, "the bank works for less than a quarter of an hour");
+    world.pass(minutes(80));
+    assert_eq!(world.count(Phase::Ticket), 1);
+
+    let mut world = World::new();
+    world.fails("a", "service-unavailable");
+    world.pass(minutes(25));
+    world.recovers("a");
+    world.pass(hours(10));
+    world.fails("a", "service-unavailable");
+    world.pass(minutes(14));
+    assert_eq!(world.count(Phase::Ticket), 0, "it fails anew for less than a quarter of an hour");
+    world.pass(minutes(10));
+    assert_eq!(world.count(Phase::Ticket), 1);
+}
+
+/// "Recovery is a comment", "exactly one ticket": one that was withdrawn on its way, and was filed all the same, is the
+/// incident's ticket.
+#[test]
+fn a_ticket_withdrawn_on_its_way_hears_of_the_recovery_and_is_the_only_one() {
+    let mut world = World::new();
+    world.fails("a", "service-unavailable");
+    world.pass(minutes(25));
+    world.answer = Answer::Nothing;
+    world.pass(minutes(20));
+    let mut on_its_way = world.effects.values().find(|it| it.phase == Phase::Ticket).unwrap().clone();
+    on_its_way.remote = Some("T-1".to_owned());
+    world.recovers("a");
+    world.pass(minutes(1));
+    world.answers_late(on_its_way, EffectState::Delivered);
+    world.answer = Answer::Takes;
+    world.pass(minutes(2));
+    let comments = world.of(Phase::Comment);
+    let Payload::Comment { remote, text, .. } = &comments[0].effect.payload else { panic!() };
+    assert!(remote == "T-1" && text.contains("recovered"), "{remote}: {text}");
+    world.fails("a", "service-unavailable");
+    world.pass(hours(10));
+    assert_eq!(
+        (world.count(Phase::Ticket), world.count(Phase::Comment)),
+        (0, 2),
+        "it goes on in the same one"
+    );
+}
+
+/// The same of a storm's, one of whose users is forgotten while it is on its way.
+#[test]
+fn forgetting_one_of_a_storm_whose_ticket_is_on_its_way_files_no_other() {
+    let mut world = World::new();
+    for n in 0..20 {
+        world.fails(&format!("m{n:02}"), "service-unavailable");
+    }
+    world.pass(minutes(25));
+    world.answer = Answer::Nothing;
+    world.pass(minutes(20));
+    let mut on_its_way = world.effects.values().find(|it| it.phase == Phase::Ticket).unwrap().clone();
+    on_its_way.remote = Some("T-1".to_owned());
+    world.obey(Command::Forget { user: "u-m03".into() });
+    world.pass(minutes(2));
+    world.answers_late(on_its_way, EffectState::Delivered);
+    world.restart();
+    world.answer = Answer::Takes;
+    world.pass(hours(10));
+    assert_eq!(world.count(Phase::Ticket), 0);
+    for n in 0..20 {
+        world.recovers(&format!("m{n:02}"));
+    }
+    world.pass(hours(2));
+    let Payload::Comment { text, .. } = &world.of(Phase::Comment).last().unwrap().effect.payload else {
+        panic!()
+    };
+    assert!(text.starts_with("19 of 19 connections have recovered"), "{text}");
+}
+
+/// "Closed by a human while still failing: after 24 h one comment": also where the storm's first connection recovered
+/// long ago, and where the one that was to be looked at is forgotten.
+#[test]
+fn a_storm_closed_by_a_person_is_reminded_of_whatever_became_of_its_first() {
+    for forget in [false, true] {
+        let mut world = World::new();
+        for n in 0..20 {
+            world.fails(&format!("m{n:02}"), "service-unavailable");
+        }
+        world.pass(hours(1));
+        let ticket = world.of(Phase::Ticket)[0].effect.incidents.clone();
+        let lead = world.incidents[&ticket[0]].connection.trim_start_matches("c-").to_owned();
+        world.recovers(&lead);
+        world.pass(hours(80));
+        let other = (0..20).map(|n| format!("m{n:02}")).find(|name| *name != lead).unwrap();
+        let incident = world.incident(&other).reference.clone();
+        world.obey(Command::TicketClosed { incident, wont_fix: false });
+        if forget {
+            let closed = world.rows.keys().find(|(kind, _)| kind == "closed-ticket").unwrap().1.clone();
+            let user = world.incidents[&closed].user.clone();
+            world.obey(Command::Forget { user });
+        }
+        world.restart();
+        world.pass(hours(50));
+        let reminded = world.of(Phase::Comment).into_iter().filter(|done| {
+            matches!(&done.effect.payload, Payload::Comment { text, .. } if text.contains("still fail"))
+        });
+        assert_eq!(reminded.count(), 1, "forget: {forget}");
+    }
+}

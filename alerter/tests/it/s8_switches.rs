@@ -135,3 +135,23 @@ fn a_notice_of_dead_effects_ends_a_day_after_the_last() {
     world.pass(hours(10));
     assert!(!fires(&world));
 }
+
+/// "[Dry run's] effects never count as told and free their key": what fails anew after going live is tried and filed.
+#[test]
+fn what_went_through_dry_run_is_tried_and_filed_when_it_fails_anew_under_live() {
+    let mut world = World::with(|settings| {
+        settings.actions.refresh_connection = Mode::DryRun;
+        settings.actions.file_ticket = Mode::DryRun;
+    });
+    world.fails("a", "service-unavailable");
+    world.pass(hours(10));
+    world.settings.actions.refresh_connection = Mode::Live;
+    world.settings.actions.file_ticket = Mode::Live;
+    world.restart();
+    world.pass(hours(1));
+    world.recovers("a");
+    world.pass(hours(1));
+    world.fails("a", "service-unavailable");
+    world.pass(hours(10));
+    assert_eq!((world.count(Phase::Refresh), world.count(Phase::Ticket)), (2, 1));
+}

@@ -316,7 +316,14 @@ const SENTENCES: &[(u32, &str, &[&str])] = &[
     ),
     (6, "Eligible: status", &["what_may_be_refreshed_is_decided_by_status_and_newest_failure"]),
     (6, "Never for credentials", &["never_for_what_a_refresh_cannot_mend"]),
-    (6, "For `user-action-required`", &["one_refresh_follows_the_word_that_the_pop_up_is_dealt_with"]),
+    (
+        6,
+        "For `user-action-required`",
+        &[
+            "one_refresh_follows_the_word_that_the_pop_up_is_dealt_with",
+            "the_users_word_is_kept_until_basiq_has_answered_it_and_no_longer",
+        ],
+    ),
     (
         6,
         "10 minutes after",
@@ -363,7 +370,11 @@ const SENTENCES: &[(u32, &str, &[&str])] = &[
     (
         7,
         "Creation settles",
-        &["due_when_both_retries_have_failed_and_settled", "a_ticket_that_is_not_filed_yet_is_withdrawn"],
+        &[
+            "due_when_both_retries_have_failed_and_settled",
+            "a_ticket_that_is_not_filed_yet_is_withdrawn",
+            "what_was_tried_before_an_outage_or_an_end_makes_no_ticket_at_once",
+        ],
     ),
     (
         7,
@@ -376,7 +387,15 @@ const SENTENCES: &[(u32, &str, &[&str])] = &[
             "nothing_joins_a_storm_that_a_person_closed",
         ],
     ),
-    (7, "Recovery is a comment", &["recovery_is_a_comment_on_the_ticket", "other_ends_are_comments_as_well"]),
+    (
+        7,
+        "Recovery is a comment",
+        &[
+            "recovery_is_a_comment_on_the_ticket",
+            "other_ends_are_comments_as_well",
+            "a_ticket_withdrawn_on_its_way_hears_of_the_recovery_and_is_the_only_one",
+        ],
+    ),
     (
         7,
         "Closed by a human",
@@ -385,6 +404,7 @@ const SENTENCES: &[(u32, &str, &[&str])] = &[
             "a_ticket_that_a_person_closed_is_noticed_without_being_told",
             "a_ticket_is_closed_once_however_often_its_desk_says_so",
             "a_closed_ticket_of_what_recovered_hears_of_the_recovery_only",
+            "a_storm_closed_by_a_person_is_reminded_of_whatever_became_of_its_first",
         ],
     ),
     (7, "\"won't fix\" is final", &["wont_fix_is_final_for_the_incident"]),
@@ -420,7 +440,14 @@ const SENTENCES: &[(u32, &str, &[&str])] = &[
         "Each of `notify-user`",
         &["what_is_off_is_not_planned", "an_empty_file_is_all_defaults_and_nothing_is_live"],
     ),
-    (8, "Dry run takes", &["a_dry_run_never_counts_as_told"]),
+    (
+        8,
+        "Dry run takes",
+        &[
+            "a_dry_run_never_counts_as_told",
+            "what_went_through_dry_run_is_tried_and_filed_when_it_fails_anew_under_live",
+        ],
+    ),
     (8, "Going live", &["going_live_makes_a_baseline_of_what_is_failing"]),
     (
         8,
@@ -461,6 +488,7 @@ const SENTENCES: &[(u32, &str, &[&str])] = &[
             "a_user_whom_basiq_has_no_more_is_forgotten_and_one_who_only_deleted_a_connection_is_not",
             "what_names_a_forgotten_user_is_erased_and_counts_stay",
             "forgetting_one_of_two_in_a_message_on_its_way_doubles_nothing_and_brings_nobody_back",
+            "forgetting_one_of_a_storm_whose_ticket_is_on_its_way_files_no_other",
         ],
     ),
     (
