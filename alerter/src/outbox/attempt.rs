@@ -1,5 +1,7 @@
 //! One attempt at one effect: everything between the evidence and the answer.
 
+use std::collections::BTreeSet;
+
 use daemon::{
     Timestamp,
     traces::{self, TARGET},
@@ -54,7 +56,11 @@ async fn attempt_once(work: Work, effect: Effect, spoke_of: Vec<String>, jitter:
     let (told, refreshed, person) = match &effect.payload {
         Payload::Message(message) => {
             let message = only(message, &effect.incidents, &spoke_of);
-            let (told, person) = deliver(&work, &effect.channel, &message, live).await;
+            let (told, person) = match apart(&work, &message).await {
+                Ok(false) => deliver(&work, &effect.channel, &message, live).await,
+                Ok(true) => return parted(effect, work.clock.now()),
+                Err(error) => (Told::Answer(Err(error)), None),
+            };
             (told, None, person)
         }
         Payload::Refresh { user, connection, .. } if live => {
@@ -106,6 +112,31 @@ fn only(message: &UserMessage, incidents: &[String], spoke_of: &[String]) -> Use
     let mut place = incidents.iter();
     message.connections.retain(|_| place.next().is_some_and(|incident| spoke_of.contains(incident)));
     message
+}
+
+/// Whether users whom the message was planned for as one person have addresses of their own by now.
+async fn apart(work: &Work, message: &UserMessage) -> Result<bool, DeliveryError> {
+    let users = message.connections.iter().map(|of| of.user.as_str());
+    let others: BTreeSet<&str> = users.filter(|user| !user.is_empty() && *user != message.user).collect();
+    let who = async |user: &str| {
+        let contact = work.hands.contacts.resolve(user).await?;
+        Ok::<_, DeliveryError>(contact.and_then(|contact| super::person(&work.salt, &contact)))
+    };
+    for other in others {
+        if who(other).await? != who(&message.user).await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Nobody is told whose bank another's is: each gets a message of their own, planned anew.
+fn parted(effect: Effect, now: Timestamp) -> Done {
+    let why = "it was for users of one address, who have several by now".to_owned();
+    let mut effect = policy::end(effect, EffectState::Obsolete, why);
+    effect.changed = now;
+    let outcome = Outcome { effect, spoke_of: Vec::new(), refreshed: None, failed_before: None };
+    Done { outcome, suppress: None, fault: None }
 }
 
 async fn deliver(work: &Work, channel: &str, message: &UserMessage, live: bool) -> (Told, Option<String>) {

@@ -97,6 +97,9 @@ impl Planner {
                 // Not said after all: it may be said later, should it still hold.
                 _ => None,
             };
+            if state.is_none() {
+                self.ask_anew(reference);
+            }
             self.change(reference, now, changes, |incident| {
                 let place = incident.messages.iter().position(|known| known.effect == effect.key);
                 match (state, place) {
@@ -124,10 +127,19 @@ impl Planner {
         }
     }
 
+    /// Who is behind the incident's user is asked anew before the next message: it may be another person by now.
+    fn ask_anew(&mut self, reference: &str) {
+        let user = self.incident(reference).map(|incident| incident.user.clone());
+        user.and_then(|user| self.people.remove(&user));
+    }
+
     fn closing_ended(&mut self, effect: &Effect, spoke_of: &[String], now: Timestamp, changes: &mut Changes) {
         let quiet = after(now, self.settings.limits.evidence_age);
         for reference in &effect.incidents {
             let told = effect.state == EffectState::Delivered && spoke_of.contains(reference);
+            if !told {
+                self.ask_anew(reference);
+            }
             self.change(reference, now, changes, |incident| {
                 if !told {
                     incident.message_after = incident.message_after.max(Some(quiet));

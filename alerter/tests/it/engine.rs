@@ -12,7 +12,7 @@ use std::{
 };
 
 use basiq_alerter::{
-    channels::DeliveryError,
+    channels::{DeliveryError, UserMessage},
     demand::Action,
     outbox::Pace,
     plan::{Command, Pause},
@@ -143,6 +143,34 @@ async fn attempts_that_fail_together_open_the_circuit_for_a_minute(place: Place)
     *hands.slow.lock().unwrap() = None;
     pass(&process, &mut world, &hand, 3).await;
     until("a probe went through", async || !hands.messages.lock().unwrap().is_empty()).await;
+    process.ends().await;
+}
+
+/// Two users of one address get one message. Who has an address of their own by the time it is sent gets one of their
+/// own, and nobody else hears of their bank.
+async fn users_who_part_while_their_message_waits_are_told_apart(place: Place) {
+    let (mut world, clock, hand) = begin();
+    let hands = Arc::new(Remembers::default());
+    hands.homes.lock().unwrap().insert("u-b".into(), "u-a".into());
+    hands.says(&[DeliveryError::Retry { after: None, why: "451 later".into() }]);
+    let process = start(&place, &clock, &hands).await;
+    world.fails("a", "invalid-credentials");
+    world.fails("b", "invalid-credentials");
+    pass(&process, &mut world, &hand, 16).await;
+    until("the first try of both", async || process.count(EffectState::Deferred).await == 1).await;
+    hands.homes.lock().unwrap().clear();
+    let told = || -> Vec<(String, Vec<String>)> {
+        let messages = hands.messages.lock().unwrap();
+        let of = |message: &UserMessage| message.connections.iter().map(|of| of.user.clone()).collect();
+        messages.iter().map(|message| (message.user.clone(), of(message))).collect()
+    };
+    pass(&process, &mut world, &hand, 5).await;
+    until("they have parted", async || process.count(EffectState::Obsolete).await == 1).await;
+    pass(&process, &mut world, &hand, 10).await;
+    until("each one's own", async || told().len() == 2).await;
+    let mut told = told();
+    told.sort();
+    assert_eq!(told, ["u-a", "u-b"].map(|user| (user.to_owned(), vec![user.to_owned()])));
     process.ends().await;
 }
 
@@ -402,6 +430,7 @@ on_both_stores! {
     a_ticket_of_unknown_outcome_is_searched_for_and_not_filed_twice,
     a_channel_at_fault_opens_its_circuit_spends_no_attempt_and_operators_hear,
     attempts_that_fail_together_open_the_circuit_for_a_minute,
+    users_who_part_while_their_message_waits_are_told_apart,
     an_address_that_does_not_exist_is_suppressed_and_never_tried_again,
     each_end_is_kept_with_its_reason,
     no_address_is_kept,

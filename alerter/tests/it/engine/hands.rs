@@ -29,6 +29,8 @@ pub(crate) struct Remembers {
     pub(super) refreshes: AtomicUsize,
     answers: Mutex<Vec<DeliveryError>>,
     pub(super) slow: Mutex<Option<Duration>>,
+    /// Users whose mailbox has another name than theirs.
+    pub(super) homes: Mutex<HashMap<String, String>>,
 }
 
 impl Remembers {
@@ -42,6 +44,13 @@ impl Remembers {
 
     pub(super) fn says(&self, answers: &[DeliveryError]) {
         *self.answers.lock().unwrap() = answers.iter().rev().cloned().collect();
+    }
+
+    fn contact(&self, user: &str) -> Contact {
+        let domain = if user.starts_with("u-hangs") { "hangs.test" } else { "example.test" };
+        let home = self.homes.lock().unwrap().get(user).cloned().unwrap_or_else(|| user.to_owned());
+        let address = Some(Secret::new(format!("{home}@{domain}")));
+        Contact { address, name: None, language: None, external_id: None }
     }
 }
 
@@ -97,9 +106,13 @@ impl Operators for Remembers {
 #[async_trait]
 impl Contacts for Remembers {
     async fn resolve(&self, user: &str) -> Result<Option<Contact>, DeliveryError> {
-        let domain = if user.starts_with("u-hangs") { "hangs.test" } else { "example.test" };
-        let address = Some(Secret::new(format!("{user}@{domain}")));
-        Ok(Some(Contact { address, name: None, language: None, external_id: None }))
+        Ok(Some(self.contact(user)))
+    }
+
+    /// Where users share a mailbox, both are known at once.
+    fn at_hand(&self, user: &str) -> Option<Contact> {
+        let shared = !self.homes.lock().unwrap().is_empty();
+        shared.then(|| self.contact(user))
     }
 }
 
