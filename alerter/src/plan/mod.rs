@@ -27,6 +27,7 @@ mod troubles;
 mod unsaved;
 mod versions;
 mod wheel;
+mod withdrawn;
 
 use std::collections::{HashMap, HashSet};
 
