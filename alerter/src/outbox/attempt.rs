@@ -122,8 +122,12 @@ async fn apart(work: &Work, message: &UserMessage) -> Result<bool, DeliveryError
         let contact = work.hands.contacts.resolve(user).await?;
         Ok::<_, DeliveryError>(contact.and_then(|contact| super::person(&work.salt, &contact)))
     };
+    if others.is_empty() {
+        return Ok(false);
+    }
+    let addressee = who(&message.user).await?;
     for other in others {
-        if who(other).await? != who(&message.user).await? {
+        if who(other).await? != addressee {
             return Ok(true);
         }
     }

@@ -129,8 +129,11 @@ impl Planner {
 
     /// Who is behind the incident's user is asked anew before the next message: it may be another person by now.
     fn ask_anew(&mut self, reference: &str) {
-        let user = self.incident(reference).map(|incident| incident.user.clone());
-        user.and_then(|user| self.people.remove(&user));
+        let Some(user) = self.incident(reference).map(|incident| incident.user.clone()) else { return };
+        if let Some((_, learned)) = self.people.get_mut(&user) {
+            // Known until the answer is here, so that forgetting the user erases what was kept of them.
+            *learned = Timestamp::UNIX_EPOCH;
+        }
     }
 
     fn closing_ended(&mut self, effect: &Effect, spoke_of: &[String], now: Timestamp, changes: &mut Changes) {
