@@ -263,3 +263,16 @@ fn a_rule_that_asks_for_everything_at_once_is_bounded_all_the_same() {
     world.pass(hours(5));
     assert!(world.done.is_empty());
 }
+
+/// Who is behind a user is looked up anew after a message that was not sent; until then, forgetting the user erases
+/// what was kept of the person all the same.
+#[test]
+fn forgetting_a_user_whose_message_was_not_sent_erases_the_person() {
+    let mut world = World::new();
+    world.answer = Answer::Ends(EffectState::Obsolete);
+    world.fails("a", "invalid-credentials");
+    world.pass(minutes(17));
+    assert!(world.effects.values().any(|effect| effect.state == EffectState::Obsolete));
+    world.obey(Command::Forget { user: "u-a".into() });
+    assert_eq!(world.forgotten[0].person.as_deref(), Some("p-u-a"));
+}
