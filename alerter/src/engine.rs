@@ -29,7 +29,7 @@ const METRICS: Duration = Duration::from_secs(5);
 /// Between two tries of a commit that the store refused (real time).
 const AGAIN: Duration = Duration::from_secs(1);
 /// What comes within this time (real time) goes into one commit, unless a source waits for it.
-const TOGETHER: Duration = Duration::from_millis(5);
+const TOGETHER: Duration = Duration::from_millis(10);
 /// At most so many reports and signals in one step, so that a step stays short.
 const AT_ONCE: usize = 2000;
 /// How long (real time) attempts may take to end once the daemon was asked to stop.
@@ -192,7 +192,11 @@ impl Engine {
             }
             self.gather(&mut heard);
             if heard.waves() {
-                tokio::time::sleep(TOGETHER).await;
+                tokio::select! {
+                    () = tokio::time::sleep(TOGETHER) => {}
+                    // Whoever sent it may wait for its commit.
+                    Some(report) = self.ears.reports.recv() => heard.report(report),
+                }
                 self.gather(&mut heard);
             }
             self.hear(&mut heard).await;
