@@ -38,6 +38,10 @@ fn it_has_a_text_and_an_html_part_and_says_that_it_knows_dark_mode() {
         assert!(html.contains(r#"<meta name="color-scheme" content="light dark""#), "{template}");
         assert!(html.contains("prefers-color-scheme: dark"), "{template}");
         assert!(html.contains(r#"<html lang="en""#), "{template} has a language");
+        assert!(
+            html.contains("<title>Piper</title>"),
+            "{template} has a title, which screen readers say first"
+        );
     }
 }
 
