@@ -11,10 +11,6 @@ use crate::world::{Answer, BANK, World, hours, minutes};
 
 const BANKS: [&str; 6] = ["AU00001", "AU00002", "AU00003", "AU00004", "AU00005", "AU00006"];
 
-fn templates(world: &World, name: &str) -> Vec<String> {
-    world.told(name).into_iter().map(|(template, _)| template).collect()
-}
-
 /// So many of six banks have an outage by their jobs.
 fn ailing(world: &mut World, banks: usize) {
     for (n, bank) in BANKS.iter().enumerate() {
@@ -38,8 +34,8 @@ fn the_bank_is_named_when_its_jobs_say_so() {
     world.pass(minutes(20));
     assert_eq!(world.incident("a").cause, Cause::Bank);
     assert_eq!(world.incident("b").cause, Cause::Connection, "another class is not the bank's");
-    assert_eq!(templates(&world, "a"), ["outage"]);
-    assert_eq!(templates(&world, "b"), ["credentials"]);
+    assert_eq!(world.templates("a"), ["outage"]);
+    assert_eq!(world.templates("b"), ["credentials"]);
 }
 
 /// Below any of the three thresholds "the mail says that we could not update the data from X."
@@ -55,7 +51,7 @@ fn below_a_threshold_the_bank_is_not_named() {
         world.fails("a", "service-unavailable");
         world.pass(hours(3));
         assert_eq!(world.incident("a").cause, Cause::Connection, "{newly} {usual:?}");
-        assert_eq!(templates(&world, "a"), ["delayed"], "{newly} {usual:?}");
+        assert_eq!(world.templates("a"), ["delayed"], "{newly} {usual:?}");
     }
 }
 
@@ -80,7 +76,7 @@ fn an_outage_by_jobs_lasts_until_they_succeed() {
     assert_eq!(outage.state, EffectState::Cancelled, "it was not sent, and is wrong now");
     world.answer = Answer::Takes;
     world.pass(hours(3));
-    assert_eq!(templates(&world, "a"), ["delayed"]);
+    assert_eq!(world.templates("a"), ["delayed"]);
 }
 
 /// "at least 5 institutions and 30 % of those with jobs over that threshold at once: the cause is Basiq. User mails
@@ -133,7 +129,7 @@ fn fewer_banks_or_a_smaller_share_are_not_basiq() {
     }
     world.pass(minutes(30));
     assert_eq!(world.notices("BasiqAlerterPlatformOutage"), 0);
-    assert_eq!(templates(&world, "a"), ["credentials"]);
+    assert_eq!(world.templates("a"), ["credentials"]);
 }
 
 /// "User mails … stop": what was planned and not sent yet is withdrawn, and so is a closing put off.
@@ -154,8 +150,8 @@ fn what_waits_when_basiq_fails_is_withdrawn_and_planned_anew() {
     assert_eq!(world.count(Phase::Closing), 0);
     ailing(&mut world, 0);
     world.pass(hours(1));
-    assert_eq!(templates(&world, "late"), ["credentials"]);
-    assert_eq!(templates(&world, "told"), ["credentials", "ready"], "what is owed stays owed");
+    assert_eq!(world.templates("late"), ["credentials"]);
+    assert_eq!(world.templates("told"), ["credentials", "ready"], "what is owed stays owed");
 }
 
 /// "User mails and refreshes stop": also a second try, which cannot be withdrawn, waits and spends no attempt. Tickets

@@ -8,10 +8,6 @@ use basiq_alerter::{
 
 use crate::world::{Answer, World, hours, minutes};
 
-fn templates(world: &World, name: &str) -> Vec<String> {
-    world.told(name).into_iter().map(|(template, _)| template).collect()
-}
-
 /// "A closing message is owed exactly to those whose opening was accepted by the relay": also where the connection fails
 /// anew before it could be sent, and one message then answers both.
 #[test]
@@ -35,7 +31,7 @@ fn an_end_that_could_not_be_told_is_told_with_the_next_one() {
         world.pass(hours(1));
         let expected: &[&str] =
             if told_again { &["credentials", "credentials", "ready"] } else { &["credentials", "ready"] };
-        assert_eq!(templates(&world, "a"), expected);
+        assert_eq!(world.templates("a"), expected);
         let openings = world.of(Phase::Opening);
         let last = openings.last().unwrap().message().message_id.clone();
         let closing = world.of(Phase::Closing)[0].message();
@@ -116,7 +112,7 @@ fn delayed_and_outage_are_one_opening() {
     world.pass(hours(30));
     world.bank("operational");
     world.pass(hours(2));
-    assert_eq!(templates(&world, "a"), ["delayed"]);
+    assert_eq!(world.templates("a"), ["delayed"]);
 }
 
 /// "Cooldown (24 h per person and template …) defers, never drops: at its end, what is still open and
@@ -157,8 +153,8 @@ fn another_template_is_not_deferred() {
     world.fails("a", "invalid-credentials");
     world.fails("b", "account-locked");
     world.pass(minutes(30));
-    assert_eq!(templates(&world, "a"), ["credentials"]);
-    assert_eq!(templates(&world, "b"), ["locked"]);
+    assert_eq!(world.templates("a"), ["credentials"]);
+    assert_eq!(world.templates("b"), ["locked"]);
 }
 
 /// "Several connections of one person go into one message."
@@ -195,8 +191,8 @@ fn a_merged_message_speaks_only_of_what_still_holds() {
     world.pass(hours(2));
     world.recovers("b");
     world.pass(hours(2));
-    assert_eq!(templates(&world, "a"), Vec::<String>::new());
-    assert_eq!(templates(&world, "b"), ["credentials", "ready"]);
+    assert_eq!(world.templates("a"), Vec::<String>::new());
+    assert_eq!(world.templates("b"), ["credentials", "ready"]);
 }
 
 /// "A closing message is owed exactly to those whose opening was accepted by the relay (250), in the same
@@ -313,10 +309,10 @@ fn what_turns_into_another_failure_is_told_anew() {
     world.pass(hours(1));
     world.turns("a", "invalid-credentials");
     world.pass(hours(1));
-    assert_eq!(templates(&world, "a"), ["delayed", "credentials"]);
+    assert_eq!(world.templates("a"), ["delayed", "credentials"]);
     world.recovers("a");
     world.pass(hours(1));
-    assert_eq!(templates(&world, "a"), ["delayed", "credentials", "ready"], "one end for both");
+    assert_eq!(world.templates("a"), ["delayed", "credentials", "ready"], "one end for both");
 }
 
 /// Section 2: `unknown` failures are told to no user.
@@ -385,8 +381,8 @@ fn what_fails_otherwise_leaves_its_hold() {
     assert!(world.incident("a").hold.is_some());
     world.turns("a", "account-locked");
     world.pass(minutes(20));
-    assert_eq!(templates(&world, "a"), ["locked"]);
-    assert!(templates(&world, "b").is_empty());
+    assert_eq!(world.templates("a"), ["locked"]);
+    assert!(world.templates("b").is_empty());
 }
 
 /// "after 30 minutes of health": counted from the newest end, also where nobody saw the failure before it.

@@ -1,57 +1,12 @@
 //! Behaviour, sections 3 to 5, as people would meet it: what happens to them when things come at a bad moment.
 
 use basiq_alerter::{
-    channels::UserMessage,
     config::Mode,
-    demand::Action,
-    evidence::{Facts, State},
-    outbox::{Verdict, verify},
-    plan::{Command, Limits, Pause, Person, Stop},
-    store::{Effect, EffectState, Payload, Phase},
+    plan::{Command, Person},
+    store::{EffectState, Payload, Phase},
 };
 
-use crate::world::{Answer, BANK, World, hours, minutes};
-
-fn templates(world: &World, name: &str) -> Vec<String> {
-    world.told(name).into_iter().map(|(template, _)| template).collect()
-}
-
-fn all(world: &World, phase: Phase) -> Vec<&Effect> {
-    world.effects.values().filter(|effect| effect.phase == phase).collect()
-}
-
-fn message(effect: &Effect) -> &UserMessage {
-    let Payload::Message(message) = &effect.payload else { panic!("no message: {effect:?}") };
-    message
-}
-
-fn pause(world: &mut World, pause: &Pause) {
-    world.obey(Command::Pause(pause.clone()));
-}
-
-/// "Baseline … if the newest failed job finished more than an hour before its user was first discovered": nor does "a
-/// new users file … mail anybody", however young the failures are.
-#[test]
-fn users_who_are_new_to_the_exporter_are_baseline_until_they_fail_after_a_success() {
-    let mut world = World::new();
-    for (name, scenario) in [("a", "invalid-credentials"), ("b", "service-unavailable")] {
-        world.fails_since(name, scenario, world.now - hours(3));
-        world.marks(name, true, false);
-    }
-    world.pass(hours(10));
-    assert!(world.incident("a").baseline.is_some() && world.incident("b").baseline.is_some());
-    assert!(world.effects.is_empty(), "{:?}", world.effects);
-    // Another job of it fails: nothing is new about that.
-    world.fails_again("a");
-    world.marks("a", false, false);
-    world.pass(hours(2));
-    assert!(world.effects.is_empty(), "{:?}", world.effects);
-    world.recovers("a");
-    world.pass(hours(2));
-    world.fails("a", "invalid-credentials");
-    world.pass(hours(1));
-    assert_eq!(templates(&world, "a"), ["credentials"]);
-}
+use crate::world::{Answer, World, hours, minutes};
 
 /// Section 2: "any failure of a connection that never succeeded, is the partner app's own conversation: no mail by
 /// default."
@@ -69,7 +24,7 @@ fn who_is_only_connecting_a_bank_gets_no_mail() {
         world.pass(hours(25));
         let expected: &[&str] =
             if tell { &["credentials", "ready", "credentials"] } else { &["credentials"] };
-        assert_eq!(templates(&world, "a"), expected, "once it has worked, its failures are told");
+        assert_eq!(world.templates("a"), expected, "once it has worked, its failures are told");
     }
 }
 
@@ -104,7 +59,7 @@ fn a_failure_after_a_success_is_told_whatever_became_of_the_message_before() {
             let number = world.planner.holds().next().unwrap().number;
             world.obey(Command::Discard { hold: number });
         } else if how == "cancelled" {
-            let effect = all(&world, Phase::Opening)[0].key.clone();
+            let effect = world.planned(Phase::Opening)[0].key.clone();
             world.obey(Command::Cancel { effect });
         }
         world.answer = Answer::Takes;
@@ -120,7 +75,7 @@ fn a_failure_after_a_success_is_told_whatever_became_of_the_message_before() {
             world.obey(Command::Release { hold: number });
             world.pass(minutes(5));
         }
-        assert_eq!(templates(&world, "a"), ["credentials"], "{how}");
+        assert_eq!(world.templates("a"), ["credentials"], "{how}");
     }
 }
 
@@ -151,78 +106,7 @@ fn an_hour_that_is_too_full_stays_so_over_a_restart_and_is_over_after_an_hour() 
         world.pass(minutes(10));
         world.restart();
         world.pass(minutes(20));
-        assert_eq!(templates(&world, "e"), ["credentials"], "{limit}");
-    }
-}
-
-/// "`pause`/`resume` by action, rule, institution or user": an end is held up like the beginning, and told afterwards.
-#[test]
-fn a_pause_holds_up_the_end_as_well() {
-    for paused in [
-        Pause { rule: Some("Credentials".into()), ..Pause::default() },
-        Pause { institution: Some(BANK.into()), ..Pause::default() },
-        Pause { user: Some("u-a".into()), ..Pause::default() },
-        Pause { action: Some(Action::NotifyUser), ..Pause::default() },
-    ] {
-        let mut world = World::new();
-        world.fails("a", "invalid-credentials");
-        world.pass(hours(1));
-        pause(&mut world, &paused);
-        world.recovers("a");
-        world.pass(hours(5));
-        assert_eq!(world.count(Phase::Closing), 0, "{paused:?}");
-        world.obey(Command::Resume(paused.clone()));
-        world.pass(minutes(5));
-        assert_eq!(world.count(Phase::Closing), 1, "{paused:?}");
-    }
-}
-
-/// The same, of an institution, for what was planned before it: a refresh, and a message that is about another bank too.
-#[test]
-fn a_pause_of_an_institution_holds_up_what_was_planned_before_it() {
-    let mut world = World::new();
-    world.answer = Answer::Nothing;
-    world.fails_of("a", "u-one", "invalid-credentials", world.now);
-    world.fails_at("b", "AU00002", "invalid-credentials");
-    world.of_user("b", "u-one");
-    world.fails("r", "service-unavailable");
-    world.pass(minutes(16));
-    assert_eq!(all(&world, Phase::Opening).len(), 1, "one message about both banks");
-    assert_eq!(all(&world, Phase::Refresh).len(), 1);
-    let paused = Pause { institution: Some(BANK.into()), ..Pause::default() };
-    pause(&mut world, &paused);
-    let stops = world.planner.stops();
-    world.answer = Answer::Takes;
-    world.pass(minutes(60));
-    assert!(world.done.is_empty(), "{:?}", world.done);
-    let opening = all(&world, Phase::Opening)[0];
-    assert_eq!(stops.of(opening, &Default::default()), Some(Stop::Paused));
-    let refreshes: Vec<_> = all(&world, Phase::Refresh).into_iter().map(|effect| effect.state).collect();
-    assert_eq!(refreshes, [EffectState::Expired], "and none is planned anew meanwhile");
-    world.obey(Command::Resume(paused));
-    world.pass(minutes(5));
-    assert_eq!(world.count(Phase::Refresh), 1);
-    assert_eq!((templates(&world, "a").len(), world.told("a")), (1, world.told("b")));
-}
-
-/// The same for what tickets hear.
-#[test]
-fn a_pause_of_an_institution_or_user_holds_up_comments_on_tickets() {
-    for paused in [
-        Pause { institution: Some(BANK.into()), ..Pause::default() },
-        Pause { user: Some("u-a".into()), ..Pause::default() },
-    ] {
-        let mut world = World::new();
-        world.fails("a", "unknown");
-        world.pass(hours(8));
-        assert_eq!(world.count(Phase::Ticket), 1);
-        pause(&mut world, &paused);
-        world.recovers("a");
-        world.pass(hours(2));
-        assert_eq!(world.count(Phase::Comment), 0, "{paused:?}");
-        world.obey(Command::Resume(paused));
-        world.pass(minutes(2));
-        assert_eq!(world.count(Phase::Comment), 1);
+        assert_eq!(world.templates("e"), ["credentials"], "{limit}");
     }
 }
 
@@ -234,12 +118,12 @@ fn a_message_withdrawn_on_its_way_is_not_followed_by_another() {
         world.answer = Answer::Nothing;
         world.fails("a", "invalid-credentials");
         world.pass(minutes(15));
-        let mut on_its_way = all(&world, Phase::Opening)[0].clone();
+        let mut on_its_way = world.planned(Phase::Opening)[0].clone();
         world.rules_gone();
         assert_eq!(world.effects[&on_its_way.key].state, EffectState::Cancelled);
         world.rules = true;
         world.pass(minutes(2));
-        assert_eq!(all(&world, Phase::Opening).len(), 1, "none beside the one that is on its way");
+        assert_eq!(world.planned(Phase::Opening).len(), 1, "none beside the one that is on its way");
         on_its_way.unknowns = u32::from(answer == EffectState::Unknown);
         world.answers_late(on_its_way, answer);
         world.answer = Answer::Takes;
@@ -264,7 +148,7 @@ fn an_alert_that_flaps_is_one_message() {
         }
         world.pass(minutes(1));
     }
-    assert_eq!(templates(&world, "a"), ["credentials"]);
+    assert_eq!(world.templates("a"), ["credentials"]);
     assert_eq!(world.incidents.len(), 1);
 }
 
@@ -277,7 +161,7 @@ fn forgetting_one_of_two_in_a_message_on_its_way_doubles_nothing_and_brings_nobo
     world.fails("a", "invalid-credentials");
     world.fails("b", "invalid-credentials");
     world.pass(minutes(16));
-    let on_its_way = all(&world, Phase::Opening)[0].clone();
+    let on_its_way = world.planned(Phase::Opening)[0].clone();
     assert_eq!(on_its_way.incidents.len(), 2);
     world.obey(Command::Forget { user: "u-b".into() });
     world.vanishes("b");
@@ -290,7 +174,7 @@ fn forgetting_one_of_two_in_a_message_on_its_way_doubles_nothing_and_brings_nobo
     assert_eq!(world.count(Phase::Opening), 0);
     world.recovers("a");
     world.pass(hours(1));
-    assert_eq!(templates(&world, "a"), ["ready"], "who was told is told the end");
+    assert_eq!(world.templates("a"), ["ready"], "who was told is told the end");
 }
 
 /// "A reopening within 24 h of the end continues the incident (same thread, same ticket)."
@@ -351,52 +235,7 @@ fn the_end_is_told_once_though_the_address_has_changed() {
     world.pass(hours(2));
     world.recovers("a");
     world.pass(hours(30));
-    assert_eq!(templates(&world, "a"), ["credentials", "ready"]);
-}
-
-/// While nobody says who users are nothing is lost; afterwards only what still holds is sent, once.
-#[test]
-fn three_days_without_a_contact_source_lose_and_double_nothing() {
-    let mut world = World::new();
-    world.fails("told", "invalid-credentials");
-    world.pass(hours(1));
-    world.contacts = false;
-    for name in ["a", "b"] {
-        world.fails(name, "invalid-credentials");
-    }
-    world.pass(hours(36));
-    world.recovers("b");
-    world.recovers("told");
-    world.pass(hours(18));
-    world.restart();
-    world.says_all_again();
-    world.pass(hours(18));
-    assert_eq!(world.done.len(), 1, "{:#?}", world.done);
-    world.contacts = true;
-    world.pass(hours(2));
-    assert_eq!(templates(&world, "a"), ["credentials"]);
-    assert!(templates(&world, "b").is_empty());
-    assert_eq!(templates(&world, "told"), ["credentials", "ready"]);
-}
-
-/// What is owed for days, because it is paused, is still known after a restart.
-#[test]
-fn an_end_that_is_paused_for_days_is_told_after_a_restart() {
-    let mut world = World::new();
-    world.fails("a", "invalid-credentials");
-    world.pass(hours(1));
-    let paused = Pause { action: Some(Action::NotifyUser), ..Pause::default() };
-    pause(&mut world, &paused);
-    world.recovers("a");
-    world.pass(hours(6 * 24));
-    world.restart();
-    world.vanishes("a");
-    world.pass(hours(1));
-    world.fails("a", "invalid-credentials");
-    world.recovers("a");
-    world.obey(Command::Resume(paused));
-    world.pass(hours(1));
-    assert_eq!(templates(&world, "a"), ["credentials", "ready"]);
+    assert_eq!(world.templates("a"), ["credentials", "ready"]);
 }
 
 /// A rule that is given another name is asked the same by everybody: who was told is not told again, and what waits
@@ -412,89 +251,11 @@ fn a_rule_that_is_renamed_tells_nobody_twice() {
     world.restart();
     world.pass(hours(30));
     for name in ["a", "b"] {
-        assert_eq!(templates(&world, name), ["credentials"], "{name}");
+        assert_eq!(world.templates(name), ["credentials"], "{name}");
         world.recovers(name);
     }
     world.pass(hours(1));
     assert_eq!(world.count(Phase::Closing), 2);
-}
-
-/// "Labels of an alert are not trusted", also not those of a minute ago: a message is for whom the evidence names.
-#[test]
-fn a_message_about_a_connection_that_is_another_users_is_not_sent() {
-    let mut world = World::new();
-    world.answer = Answer::Nothing;
-    world.fails("a", "invalid-credentials");
-    world.pass(minutes(16));
-    world.of_user("a", "u-other");
-    world.answer = Answer::Takes;
-    world.deliver_only();
-    let opening = all(&world, Phase::Opening)[0];
-    assert_eq!(opening.state, EffectState::Obsolete);
-    assert!(opening.reason.contains("another user"), "{}", opening.reason);
-    world.pass(hours(5));
-    assert_eq!(world.count(Phase::Opening), 0);
-}
-
-/// "Evidence before each attempt …, at most 5 minutes old": not older, and not of a time to come, which is what a look
-/// before the clock was set back says.
-#[test]
-fn evidence_is_at_most_five_minutes_old_whatever_the_clock_does() {
-    let mut world = World::new();
-    world.answer = Answer::Nothing;
-    world.fails("a", "invalid-credentials");
-    world.pass(minutes(16));
-    let opening = all(&world, Phase::Opening)[0].clone();
-    let (snapshot, _) = world.shows();
-    let limits = Limits::default();
-    let second = jiff::SignedDuration::from_secs(1);
-    let holds = |away: jiff::SignedDuration| {
-        matches!(verify(&opening, &snapshot, world.now + away, &limits), Verdict::Go(_))
-    };
-    assert!(holds(minutes(0)) && holds(minutes(5)));
-    assert!(!holds(minutes(5) + second) && !holds(-hours(1)));
-    let mut cold = (*snapshot).clone();
-    cold.warm = false;
-    assert!(
-        matches!(verify(&opening, &cold, world.now, &limits), Verdict::Wait(_)),
-        "an exporter that only starts"
-    );
-    // A bank whose status was not read for a quarter of an hour is shown by no exporter.
-    cold.warm = true;
-    cold.connectors.clear();
-    assert!(matches!(verify(&opening, &cold, world.now, &limits), Verdict::Wait(_)));
-}
-
-/// The clock goes back an hour in the middle of everything: nobody is told twice, and nothing is lost.
-#[test]
-fn a_clock_that_is_set_back_doubles_nothing() {
-    let mut world = World::new();
-    world.fails("a", "invalid-credentials");
-    world.fails("b", "service-unavailable");
-    world.pass(minutes(20));
-    world.now -= hours(1);
-    world.pass(hours(3));
-    world.recovers("a");
-    world.pass(minutes(10));
-    world.now -= hours(1);
-    world.pass(hours(3));
-    assert_eq!(templates(&world, "a"), ["credentials", "ready"]);
-    assert_eq!(templates(&world, "b"), ["delayed"]);
-    assert_eq!(world.count(Phase::Refresh), 2);
-}
-
-/// "If nobody can be asked, it waits and spends no attempt": a refresh is not even planned while the status of the bank
-/// is not known, so that none expires every quarter of an hour.
-#[test]
-fn no_refresh_is_planned_while_the_status_of_the_bank_is_not_known() {
-    let mut world = World::new();
-    world.bank("unknown");
-    world.fails("a", "service-unavailable");
-    world.pass(hours(5));
-    assert!(all(&world, Phase::Refresh).is_empty());
-    world.bank("operational");
-    world.pass(minutes(1));
-    assert_eq!(world.count(Phase::Refresh), 1);
 }
 
 /// "Time under major outage counts for neither retries nor escalation; both restart when it lifts, spread over an hour."
@@ -533,35 +294,4 @@ fn two_environments_share_no_key() {
     };
     let (one, other) = (keys("production"), keys("staging"));
     assert!(one.iter().zip(&other).all(|(one, other)| one != other), "{one:?} {other:?}");
-}
-
-/// A connection of which only its age is known neither ends what fails nor is told of.
-#[test]
-fn what_is_only_stale_is_told_to_nobody_and_ends_nothing() {
-    let mut world = World::new();
-    world.fails("a", "invalid-credentials");
-    world.pass(hours(1));
-    let now = world.now;
-    if let Some(Facts { state, .. }) = world.facts.get_mut("c-a") {
-        *state = State::Stale { since: now };
-    }
-    world.pass(hours(3));
-    assert_eq!(templates(&world, "a"), ["credentials"]);
-    world.recovers("a");
-    world.pass(hours(1));
-    assert_eq!(templates(&world, "a"), ["credentials", "ready"]);
-}
-
-/// A message for two users of one address knows whose each connection is: the evidence is held against both.
-#[test]
-fn a_message_for_two_users_of_one_address_knows_whose_each_connection_is() {
-    let mut world = World::new();
-    world.people.insert("u-b".into(), Person::Hash("p-u-a".into()));
-    world.fails("a", "invalid-credentials");
-    world.fails("b", "invalid-credentials");
-    world.pass(minutes(20));
-    let opening = &world.of(Phase::Opening)[0].effect;
-    let users: Vec<_> = message(opening).connections.iter().map(|of| of.user.as_str()).collect();
-    assert_eq!(users.len(), 2);
-    assert!(users.contains(&"u-a") && users.contains(&"u-b"));
 }

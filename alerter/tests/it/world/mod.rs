@@ -1,8 +1,10 @@
 //! A world without I/O: connections, banks and time, the demands that the shipped rules would make of
 //! them, the planner, and an outbox that delivers at once what the evidence bears out.
 
+mod facts;
 mod outbox;
 mod rules;
+mod seen;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -12,12 +14,12 @@ use std::{
 use basiq_alerter::{
     channels::UserMessage,
     config::{Actions, Mode, Routes},
-    demand::{Action, Demand, Numbers},
-    evidence::{Bank, Connector, Facts, Snapshot, State, Traffic},
+    demand::{Demand, Numbers},
+    evidence::{Bank, Connector, Facts, Snapshot, Traffic},
     incidents::Incident,
     plan::{Changes, Command, Forgotten, Input, Limits, Person, Planner, Saved, Settings},
     refresh::Refreshed,
-    store::{Effect, EffectState, Payload, Phase, TimelineEntry},
+    store::{Effect, EffectState, Payload, TimelineEntry},
 };
 use daemon::Timestamp;
 use jiff::SignedDuration;
@@ -177,6 +179,16 @@ impl World {
         }
     }
 
+    /// A world whose store is born now.
+    pub(crate) fn born_now() -> Self {
+        let mut world = Self::new();
+        world.born = world.now;
+        let saved = Saved { born: world.now, ..Saved::default() };
+        world.planner = Planner::load(world.settings.clone(), saved).unwrap();
+        world.start = world.now;
+        world
+    }
+
     /// Stops the alerter and starts it again from what was kept; effects that are on their way are as the
     /// store has them.
     pub(crate) fn restart(&mut self) {
@@ -199,110 +211,6 @@ impl World {
         };
         self.planner = Planner::load(self.settings.clone(), saved).unwrap();
         self.asked.clear();
-    }
-
-    /// A connection `c-NAME` of the user `u-NAME` begins to fail now.
-    pub(crate) fn fails(&mut self, name: &str, scenario: &str) {
-        self.fails_since(name, scenario, self.now);
-    }
-
-    pub(crate) fn fails_since(&mut self, name: &str, scenario: &str, since: Timestamp) {
-        let user = format!("u-{name}");
-        self.fails_of(name, &user, scenario, since);
-    }
-
-    pub(crate) fn fails_of(&mut self, name: &str, user: &str, scenario: &str, since: Timestamp) {
-        self.facts.insert(
-            format!("c-{name}"),
-            Facts {
-                user: user.into(),
-                institution: BANK.into(),
-                method: "web".into(),
-                state: State::Failing {
-                    scenario: scenario.into(),
-                    failed_jobs: 1,
-                    since,
-                    last_failure: since,
-                    baseline: false,
-                    never_succeeded: false,
-                },
-            },
-        );
-    }
-
-    /// A connection of this bank begins to fail now.
-    pub(crate) fn fails_at(&mut self, name: &str, bank: &str, scenario: &str) {
-        self.fails(name, scenario);
-        self.banks.entry((bank.to_owned(), "web".to_owned())).or_insert_with(|| "operational".to_owned());
-        if let Some(facts) = self.facts.get_mut(&format!("c-{name}")) {
-            facts.institution = bank.into();
-        }
-    }
-
-    /// A hundred jobs of this bank finished in the last half hour; so many users newly fail, and so many jobs failed.
-    pub(crate) fn jobs(&mut self, bank: &str, newly_failing: f64, failed: f64) {
-        let traffic = Traffic { finished: 100.0, failed, newly_failing, usual: Some(0.01) };
-        self.traffic.insert((bank.into(), "web".into()), traffic);
-    }
-
-    /// Another job of it fails now.
-    pub(crate) fn fails_again(&mut self, name: &str) {
-        self.fails_again_at(name, self.now);
-    }
-
-    /// Another job failed, at this time by Basiq's clock.
-    pub(crate) fn fails_again_at(&mut self, name: &str, at: Timestamp) {
-        if let Some(Facts { state: State::Failing { failed_jobs, last_failure, .. }, .. }) =
-            self.facts.get_mut(&format!("c-{name}"))
-        {
-            *failed_jobs += 1;
-            *last_failure = at;
-        }
-    }
-
-    /// It goes on failing, as something else.
-    pub(crate) fn turns(&mut self, name: &str, into: &str) {
-        if let Some(Facts { state: State::Failing { scenario, .. }, .. }) =
-            self.facts.get_mut(&format!("c-{name}"))
-        {
-            *scenario = into.into();
-        }
-    }
-
-    /// From now on it is this user's.
-    pub(crate) fn of_user(&mut self, name: &str, user: &str) {
-        if let Some(facts) = self.facts.get_mut(&format!("c-{name}")) {
-            facts.user = user.into();
-        }
-    }
-
-    /// What the exporter says of its failure: it is from before its user was discovered; it never worked.
-    pub(crate) fn marks(&mut self, name: &str, old: bool, never: bool) {
-        if let Some(Facts { state: State::Failing { baseline, never_succeeded, .. }, .. }) =
-            self.facts.get_mut(&format!("c-{name}"))
-        {
-            (*baseline, *never_succeeded) = (old, never);
-        }
-    }
-
-    pub(crate) fn recovers(&mut self, name: &str) {
-        self.ends(name, "recovered");
-    }
-
-    pub(crate) fn ends(&mut self, name: &str, reason: &str) {
-        let at = self.now;
-        if let Some(facts) = self.facts.get_mut(&format!("c-{name}")) {
-            facts.state = State::Ended { reason: reason.into(), at };
-        }
-    }
-
-    /// The exporter no longer shows it.
-    pub(crate) fn vanishes(&mut self, name: &str) {
-        self.facts.remove(&format!("c-{name}"));
-    }
-
-    pub(crate) fn bank(&mut self, status: &str) {
-        self.banks.insert((BANK.to_owned(), "web".to_owned()), status.to_owned());
     }
 
     /// Lets time pass, a minute at a time.
@@ -404,65 +312,5 @@ impl World {
             ..Snapshot::default()
         };
         self.last_snapshot = Arc::new(snapshot);
-    }
-
-    /// Messages that were sent to a user: template and minutes since the world began.
-    pub(crate) fn told(&self, name: &str) -> Vec<(String, i64)> {
-        let connection = format!("c-{name}");
-        self.done
-            .iter()
-            .filter(|done| done.effect.action == Action::NotifyUser && done.spoke_of.contains(&connection))
-            .map(|done| (done.message().template.clone(), self.minute(done.at)))
-            .collect()
-    }
-
-    /// How often something of this phase was done.
-    pub(crate) fn count(&self, phase: Phase) -> usize {
-        self.done.iter().filter(|done| done.effect.phase == phase).count()
-    }
-
-    pub(crate) fn of(&self, phase: Phase) -> Vec<&Done> {
-        self.done.iter().filter(|done| done.effect.phase == phase).collect()
-    }
-
-    /// Minutes since the world began.
-    pub(crate) fn minute(&self, at: Timestamp) -> i64 {
-        at.duration_since(self.start).as_mins()
-    }
-
-    /// The newest incident of a connection.
-    pub(crate) fn incident(&self, name: &str) -> &Incident {
-        let connection = format!("c-{name}");
-        self.incidents
-            .values()
-            .filter(|incident| incident.connection == connection)
-            .max_by_key(|incident| incident.opened)
-            .unwrap_or_else(|| panic!("{name} has no incident"))
-    }
-
-    /// Words of the story of all incidents.
-    pub(crate) fn words(&self, what: &str) -> usize {
-        self.story.iter().filter(|entry| entry.what == what).count()
-    }
-}
-
-impl World {
-    /// A world whose store is born now.
-    pub(crate) fn born_now() -> Self {
-        let mut world = Self::new();
-        world.born = world.now;
-        let saved = Saved { born: world.now, ..Saved::default() };
-        world.planner = Planner::load(world.settings.clone(), saved).unwrap();
-        world.start = world.now;
-        world
-    }
-
-    /// How many notices of this name were given, ends not counted.
-    pub(crate) fn notices(&self, name: &str) -> usize {
-        let fires = |done: &&&Done| {
-            matches!(&done.effect.payload, Payload::Notice(notice)
-                if notice.ended.is_none() && notice.labels.get("alertname").is_some_and(|is| is == name))
-        };
-        self.of(Phase::Notice).iter().filter(fires).count()
     }
 }
