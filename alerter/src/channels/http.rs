@@ -165,7 +165,12 @@ fn refused(who: &str, effect: Effect, status: StatusCode, after: Option<Duration
 
 /// A secret from a file, or the error of the setting that names it.
 pub(super) fn secret(key: &str, file: &std::path::Path) -> Result<Secret, SettingsError> {
-    Secret::from_file(file).map_err(|error| SettingsError::new(format!("`{key}` cannot be read: {error}")))
+    Secret::from_file(file).map_err(|error| unreadable(key, file, &error))
+}
+
+/// The error of the setting `key`, whose file cannot be read.
+pub(super) fn unreadable(key: &str, file: &std::path::Path, error: &std::io::Error) -> SettingsError {
+    SettingsError::new(format!("`{key}`: {}: {}", file.display(), daemon::config::unreadable(error)))
 }
 
 #[cfg(test)]

@@ -383,6 +383,8 @@ impl Planner {
             |state: &MessageState| !matches!(state, MessageState::DryRun | MessageState::Failed { .. });
         incident.messages.retain(|message| told(&message.state));
         incident.dry_refreshes = 0;
+        // What was refused was about a failure that is over.
+        incident.refresh_refused = None;
         changes.tell(&incident.reference, now, "reopened", "fails again within a day of its end".to_owned());
         for message in &mut incident.messages {
             if let (MessageState::Told { .. }, Some(closing)) = (&message.state, message.closing.take()) {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use daemon::{Fatal, Secret};
+use daemon::{Fatal, Secret, config};
 use serde::{Deserialize, Serialize};
 
 use super::as_json;
@@ -35,11 +35,11 @@ pub(super) async fn export(store: &dyn Store) -> Result<String, Fatal> {
 
 pub(super) async fn import(file: &Path, store: &dyn Store) -> Result<String, Fatal> {
     let wrong = |why: String| Fatal::settings(format!("{}: {why}", file.display()));
-    let size = std::fs::metadata(file).map_err(|error| wrong(error.to_string()))?.len();
+    let size = std::fs::metadata(file).map_err(|error| wrong(config::unreadable(&error)))?.len();
     if size > MAX_BYTES {
         return Err(wrong("is larger than 256 MiB".to_owned()));
     }
-    let text = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
+    let text = std::fs::read(file).map_err(|error| wrong(config::unreadable(&error)))?;
     let carried: Carried = serde_json::from_slice(&text).map_err(|error| {
         wrong(format!("line {}, column {}: not what `export` prints", error.line(), error.column()))
     })?;

@@ -104,6 +104,20 @@ fn a_refusal_ends_retrying() {
     assert_eq!(refreshes(&world), [10]);
 }
 
+/// The same ends with the failure that it was about: what fails anew after a success is tried again.
+#[test]
+fn a_refusal_does_not_outlive_its_failure() {
+    let mut world = World::new();
+    world.refresh = Refresh::Says(Refreshed::Refused { why: "400".into() });
+    world.fails("a", "service-unavailable");
+    world.pass(hours(1));
+    world.recovers("a");
+    world.pass(hours(1));
+    world.fails("a", "service-unavailable");
+    world.pass(hours(1));
+    assert_eq!((refreshes(&world), world.incident("a").reopened), (vec![10, 130], 1));
+}
+
 /// "Never while a job runs": the second waits for the end of the first's job.
 #[test]
 fn never_while_the_job_of_the_last_refresh_runs() {

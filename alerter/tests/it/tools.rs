@@ -248,6 +248,8 @@ async fn tickets_and_suppressions_move_to_another_store(place: Place) {
     std::fs::write(&file, "{\"version\": 1}").unwrap();
     let error = third.run(&["import", file.to_str().unwrap()]).unwrap_err();
     assert!(error.contains("line 1") && error.contains("not what `export` prints"), "{error}");
+    let error = third.run(&["import", "nowhere.json"]).unwrap_err();
+    assert!(error.contains("nowhere.json: no such file; create it or correct the path"), "{error}");
 }
 
 async fn forgetting_reaches_store_and_exporters_and_says_who_did_not_hear(place: Place) {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use daemon::ReloadRequest;
+use daemon::{ReloadRequest, config};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -179,11 +179,8 @@ fn is_pattern(path: &str) -> bool {
 }
 
 fn read(path: &Path) -> Result<IdSet, String> {
-    let unreadable = |error: std::io::Error| error.to_string();
-    let file = std::fs::File::open(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => "no such file; create it or correct the path".to_owned(),
-        _ => unreadable(error),
-    })?;
+    let unreadable = |error: std::io::Error| config::unreadable(&error);
+    let file = std::fs::File::open(path).map_err(unreadable)?;
     // Almost all of YAML's flow style is JSON, which is read much faster and without holding the text; what is not
     // is left to YAML.
     let mut file = BufReader::new(file);

@@ -6,7 +6,7 @@
 use std::{path::PathBuf, time::Duration as StdDuration};
 
 use async_trait::async_trait;
-use daemon::config::Duration;
+use daemon::config::{self, Duration};
 use reqwest::{Certificate, Identity, Url, header};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -111,7 +111,7 @@ impl Endpoint {
         let tls = &self.0.tls_config;
         if let Some(path) = &tls.ca_file {
             let wrong = |what: String| format!("tls_config.ca_file: {}: {what}", path.display());
-            let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+            let pem = std::fs::read(path).map_err(|error| wrong(config::unreadable(&error)))?;
             let found =
                 Certificate::from_pem_bundle(&pem).map_err(|_| wrong("no certificate (PEM)".to_owned()))?;
             if found.is_empty() {
@@ -123,7 +123,9 @@ impl Endpoint {
             (None, None) => {}
             (Some(cert), Some(key)) => {
                 let read = |path: &PathBuf| {
-                    std::fs::read(path).map_err(|error| format!("tls_config: {}: {error}", path.display()))
+                    let why =
+                        |error| format!("tls_config: {}: {}", path.display(), config::unreadable(&error));
+                    std::fs::read(path).map_err(why)
                 };
                 let pem = [read(cert)?, b"\n".to_vec(), read(key)?].concat();
                 let identity = Identity::from_pem(&pem).map_err(

@@ -73,7 +73,7 @@ fn stamp(metadata: &Metadata) -> Stamp {
 /// Reads the file. Errors name places in it, never what stands there.
 fn load(path: &std::path::Path) -> Result<Known, String> {
     let looked = Instant::now();
-    let io = |error: std::io::Error| format!("cannot be read: {}", error.kind());
+    let io = |error: std::io::Error| daemon::config::unreadable(&error);
     let metadata = fs::metadata(path).map_err(io)?;
     if metadata.len() > MAX_BYTES {
         return Err("is larger than 256 MiB".to_owned());

@@ -9,7 +9,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use daemon::Secret;
 use lettre::{
     Address,
     transport::smtp::{
@@ -23,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, Semaphore};
 use tokio_rustls::TlsConnector;
 
-use super::{DeliveryError, Parts, Receipt, SettingsError, message::Mail};
+use super::{DeliveryError, Parts, Receipt, SettingsError, http, message::Mail};
 use pace::Pace;
 use session::Session;
 
@@ -147,20 +146,19 @@ impl Relay {
         if !(rate.is_finite() && rate > 0.0 && burst.is_finite() && burst >= 1.0) || connections == Some(0) {
             return refuse("`rate` must be above 0, `burst` and `connections` at least 1".to_owned());
         }
-        let read = |what: &str, error: std::io::Error| {
-            SettingsError::new(format!("`{what}` cannot be read: {error}"))
-        };
         let credentials = match (username, password_file) {
             (None, None) => None,
             (Some(user), Some(file)) => {
-                let password =
-                    Secret::from_file(&parts.path(file)).map_err(|error| read("password_file", error))?;
+                let password = http::secret("password_file", &parts.path(file))?;
                 Some(Credentials::new(user, password.expose().to_owned()))
             }
             _ => return refuse("`username` and `password_file` go together".to_owned()),
         };
         let ca = match &ca_file {
-            Some(file) => Some(std::fs::read(parts.path(file)).map_err(|error| read("ca_file", error))?),
+            Some(file) => {
+                let file = parts.path(file);
+                Some(std::fs::read(&file).map_err(|error| http::unreadable("ca_file", &file, &error))?)
+            }
             None => None,
         };
         let tls = match mode {

@@ -97,7 +97,8 @@ fn read_place(place: &KeyPlace) -> Result<Secret, String> {
     let key = match place {
         KeyPlace::Value(key) => key.clone(),
         KeyPlace::File(path) => {
-            Secret::from_file(path).map_err(|error| format!("{}: {error}", path.display()))?
+            let why = |error| format!("{}: {}", path.display(), daemon::config::unreadable(&error));
+            Secret::from_file(path).map_err(why)?
         }
     };
     let usable = !key.expose().trim().is_empty() && HeaderValue::from_str(key.expose()).is_ok();

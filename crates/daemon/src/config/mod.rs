@@ -98,13 +98,18 @@ pub fn read(path: &Path) -> Result<String, ConfigErrors> {
             Err(refuse("the file is larger than 4 MiB; is it the right one?".to_owned()))
         }
         Ok(_) => Ok(text),
-        Err(error) => Err(refuse(match error.kind() {
-            ErrorKind::NotFound => "no such file; create it or correct the path".to_owned(),
-            ErrorKind::PermissionDenied => "not readable; let the user that runs this read it".to_owned(),
-            ErrorKind::IsADirectory => "is a folder; name a file in it".to_owned(),
-            ErrorKind::InvalidData => "is not UTF-8; save it as UTF-8".to_owned(),
-            _ => error.to_string(),
-        })),
+        Err(error) => Err(refuse(unreadable(&error))),
+    }
+}
+
+/// What to do about a file that could not be read.
+pub fn unreadable(error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "no such file; create it or correct the path".to_owned(),
+        ErrorKind::PermissionDenied => "not readable; let the user that runs this read it".to_owned(),
+        ErrorKind::IsADirectory => "is a folder; name a file in it".to_owned(),
+        ErrorKind::InvalidData => "is not UTF-8; save it as UTF-8".to_owned(),
+        _ => error.to_string(),
     }
 }
 
@@ -141,8 +146,7 @@ pub fn secret_from(key: &str, path: &Path) -> Result<Secret, Fatal> {
     Secret::from_file(path).map_err(|error| {
         let todo = match error.kind() {
             ErrorKind::NotFound => "no such file; create it with the secret as its only line".to_owned(),
-            ErrorKind::PermissionDenied => "not readable; let the user that runs this read it".to_owned(),
-            _ => error.to_string(),
+            _ => unreadable(&error),
         };
         Fatal::Settings(format!("{key}: {}: {todo}", path.display()))
     })
