@@ -19,6 +19,7 @@ mod planner;
 mod quota;
 mod retry;
 mod stops;
+mod storm;
 mod storms;
 mod switches;
 mod tickets;

@@ -17,7 +17,7 @@ use super::{
     messages::{Cooldown, Ready, cooldown_row},
     openings::Openings,
     quota::DeskDay,
-    storms::Storm,
+    storm::Storm,
     tickets::{Group, ReadyTicket},
     unsaved::Unsaved,
     versions::{RuleName, Version},

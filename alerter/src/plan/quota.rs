@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Changes,
     planner::{Planner, after, digest},
-    storms::Storm,
+    storm::Storm,
     tickets::{ReadyTicket, tried},
     unsaved::Unsaved,
 };

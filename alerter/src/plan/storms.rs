@@ -3,151 +3,20 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use daemon::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use super::{
     Changes,
-    planner::{Planner, digest, since},
+    planner::{Planner, digest},
+    storm::Storm,
     tickets::{Group, ReadyTicket, tried},
     unsaved::Unsaved,
 };
 use crate::{
-    channels::{News, Ticket},
+    channels::Ticket,
     demand::Action,
-    incidents::{Class, Incident, TicketLink, TicketState},
+    incidents::{Incident, TicketLink, TicketState},
     store::{Effect, Payload},
 };
-
-/// One ticket for many connections of one institution, method and class.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Storm {
-    institution: String,
-    method: String,
-    class: Class,
-    /// The ticket's key.
-    ticket: String,
-    effect: String,
-    /// The desk that has it; empty means the desk of the routes.
-    #[serde(default)]
-    desk: String,
-    remote: Option<String>,
-    incidents: BTreeSet<String>,
-    recovered: BTreeSet<String>,
-    /// How many were attached when the last comment was planned.
-    attached: usize,
-    /// 0, 50, 90 or 100: the last share of recoveries that was commented on.
-    commented: u32,
-    last_comment: Option<Timestamp>,
-    comments: u32,
-    /// Nothing joins it: all have recovered, or a person closed its ticket.
-    closed: bool,
-    /// A person closed its ticket.
-    #[serde(default)]
-    by_person: bool,
-    /// A person closed its ticket as won't fix.
-    #[serde(default)]
-    declined: bool,
-    /// It is a day's digest of whatever a desk took no ticket of its own for: nothing joins it.
-    #[serde(default)]
-    digest: bool,
-    /// Those that fail again since all had recovered.
-    #[serde(default)]
-    relapsed: BTreeSet<String>,
-}
-
-impl Storm {
-    /// A ticket for these, which this effect files.
-    pub(super) fn new(
-        (institution, method, class): Group,
-        desk: &str,
-        ticket: String,
-        effect: String,
-        incidents: BTreeSet<String>,
-    ) -> Self {
-        Self {
-            institution,
-            method,
-            class,
-            ticket,
-            effect,
-            desk: desk.to_owned(),
-            remote: None,
-            attached: incidents.len(),
-            incidents,
-            recovered: BTreeSet::new(),
-            commented: 0,
-            last_comment: None,
-            comments: 0,
-            closed: false,
-            by_person: false,
-            declined: false,
-            digest: false,
-            relapsed: BTreeSet::new(),
-        }
-    }
-
-    /// The same for what waited for a day's digest.
-    pub(super) fn digest(
-        ready: &ReadyTicket,
-        ticket: String,
-        effect: String,
-        incidents: BTreeSet<String>,
-    ) -> Self {
-        Self {
-            digest: true,
-            closed: true,
-            ..Self::new(ready.group.clone(), &ready.desk, ticket, effect, incidents)
-        }
-    }
-
-    /// What is to be said of it now: how many have recovered, at half, 90 % and all, and that others joined; or
-    /// that it is not over after all. At most hourly, but for the last word.
-    fn word(
-        &mut self,
-        now: Timestamp,
-        connections: impl Fn(&BTreeSet<String>) -> String,
-    ) -> Option<(String, News)> {
-        let hourly = self.last_comment.is_some_and(|at| since(now, at).as_secs() < 3600);
-        let (all, well) = (self.incidents.len(), self.recovered.len());
-        let reached = match well * 100 / all.max(1) {
-            100 => 100,
-            90.. => 90,
-            50.. => 50,
-            _ => 0,
-        };
-        if !self.relapsed.is_empty() {
-            if hourly || self.declined {
-                return None;
-            }
-            let again = std::mem::take(&mut self.relapsed);
-            let text = format!(
-                "{} of {all} connections fail again, within a day of their recovery: {}",
-                again.len(),
-                connections(&again)
-            );
-            (self.commented, self.attached) = (reached, all);
-            self.closed = self.by_person || self.digest;
-            return Some((text, News::Again));
-        }
-        let joined = all > self.attached;
-        let over = self.commented == 100 || self.by_person;
-        if over || (hourly && reached < 100) || (reached <= self.commented && !joined) {
-            return None;
-        }
-        let mut text = format!("{well} of {all} connections have recovered.");
-        if joined {
-            text.push_str(&format!(" {} more joined since the last word.", all - self.attached));
-        }
-        self.commented = reached.max(self.commented);
-        self.attached = all;
-        self.closed |= reached == 100;
-        Some((text, if reached == 100 { News::Over } else { News::Progress }))
-    }
-
-    fn group(&self) -> Group {
-        (self.institution.clone(), self.method.clone(), self.class)
-    }
-}
 
 impl Planner {
     /// Files one ticket for all that are due or settle together.
@@ -247,6 +116,7 @@ impl Planner {
     pub(super) fn join(&mut self, lead: &str, reference: &str, now: Timestamp, changes: &mut Changes) {
         let Some(storm) = self.storms.get_mut(lead) else { return };
         storm.incidents.insert(reference.to_owned());
+        storm.newcomers.insert(reference.to_owned());
         let link = TicketLink {
             key: storm.ticket.clone(),
             effect: storm.effect.clone(),
@@ -340,18 +210,19 @@ impl Planner {
     pub(super) fn plan_storm_comments(&mut self, now: Timestamp, changes: &mut Changes) {
         let mut planned = Vec::new();
         let (incidents, samples) = (&self.incidents, self.settings.limits.storm_samples as usize);
-        let connections = |references: &BTreeSet<String>| {
+        let connections = |references: &BTreeSet<String>, most: usize| {
             let known = references.iter().filter_map(|reference| incidents.get(reference.as_str()));
-            let mut text: Vec<&str> =
-                known.take(samples).map(|incident| incident.connection.as_str()).collect();
-            if references.len() > samples {
+            // Whoever was forgotten has no name.
+            let known = known.filter(|incident| !incident.connection.is_empty());
+            let mut text: Vec<&str> = known.take(most).map(|incident| incident.connection.as_str()).collect();
+            if references.len() > most {
                 text.push("…");
             }
             text.join(", ")
         };
         for (lead, storm) in &mut self.storms {
             let Some(remote) = storm.remote.clone() else { continue };
-            let Some((text, news)) = storm.word(now, connections) else { continue };
+            let Some((text, news)) = storm.word(now, samples, connections) else { continue };
             storm.last_comment = Some(now);
             storm.comments += 1;
             self.unsaved.insert(Unsaved::Storm(lead.clone()));

@@ -49,6 +49,10 @@ fn later_ones_join_the_storm_and_its_recoveries_are_comments() {
     world.pass(hours(2));
     assert_eq!(world.count(Phase::Ticket), 1, "it joined");
     assert!(world.incident("late").ticket.as_ref().is_some_and(|link| link.storm));
+    let said = world.of(Phase::Comment);
+    let [done] = &said[..] else { panic!("{said:?}") };
+    let Payload::Comment { text, .. } = &done.effect.payload else { panic!() };
+    assert_eq!(text, "0 of 21 connections have recovered. 1 more joined since the last word: c-late");
     let before = world.count(Phase::Comment);
     for n in 0..11 {
         world.recovers(&format!("m{n:02}"));
@@ -69,6 +73,38 @@ fn later_ones_join_the_storm_and_its_recoveries_are_comments() {
     }
     world.pass(hours(2));
     assert_eq!(world.count(Phase::Ticket), 2);
+}
+
+/// The same is said at most hourly, of all that joined meanwhile but whoever was forgotten.
+#[test]
+fn who_joins_a_storm_is_named_on_its_ticket_unless_forgotten() {
+    let mut world = World::new();
+    for n in 0..20 {
+        world.fails(&format!("m{n:02}"), "service-unavailable");
+    }
+    world.pass(hours(1));
+    world.fails("first", "service-unavailable");
+    world.pass(minutes(20));
+    for name in ["x", "y", "z"] {
+        world.fails(name, "service-unavailable");
+    }
+    world.pass(minutes(45));
+    assert!(world.incident("y").ticket.as_ref().is_some_and(|link| link.storm), "it joined");
+    world.obey(Command::Forget { user: "u-y".into() });
+    world.pass(hours(2));
+    let texts: Vec<&str> = (world.of(Phase::Comment).iter())
+        .filter_map(|done| match &done.effect.payload {
+            Payload::Comment { text, .. } if text.contains("joined") => Some(&**text),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        texts,
+        [
+            "0 of 21 connections have recovered. 1 more joined since the last word: c-first",
+            "1 of 24 connections have recovered. 3 more joined since the last word: c-z, c-x",
+        ]
+    );
 }
 
 /// "… comments at half, 90 % and all recovered, at most hourly."
