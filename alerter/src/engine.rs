@@ -1,6 +1,9 @@
 //! The one task that plans: it takes in what happened, commits what follows, and hands it on.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use daemon::{
     Clock, Timestamp,
@@ -32,7 +35,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 const TOGETHER: Duration = Duration::from_millis(10);
 /// At most so many reports and signals in one step, so that a step stays short.
 const AT_ONCE: usize = 2000;
-/// How long (real time) attempts may take to end once the daemon was asked to stop.
+/// How long (real time) attempts may take to end, and the store to take what was decided, once the daemon was asked
+/// to stop.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where the engine hears from.
@@ -63,6 +67,8 @@ pub struct Engine {
     died: Vec<Outcome>,
     /// Something was committed since the metrics were brought up to date.
     stale: bool,
+    /// Asks it to stop.
+    stop: CancellationToken,
 }
 
 /// What an engine is made of.
@@ -146,6 +152,7 @@ impl Engine {
             ears,
             died,
             stale,
+            stop: CancellationToken::new(),
         })
     }
 
@@ -153,8 +160,9 @@ impl Engine {
     ///
     /// # Errors
     /// [`StoreError::Deposed`]: another replica plans now. Any other store that refuses is asked again until it
-    /// takes what was decided.
+    /// takes what was decided, or until the daemon was asked to stop and the store went on refusing.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), StoreError> {
+        self.stop = stop.clone();
         let mut commands = tokio::time::interval(COMMANDS);
         let mut metrics = tokio::time::interval(METRICS);
         let (mut reports, shared) = (tokio::time::interval(REPORTS), self.store.replicas().is_some());
@@ -261,7 +269,7 @@ impl Engine {
     }
 
     async fn step(&mut self, heard: Heard) -> Result<(), StoreError> {
-        let (began, now) = (std::time::Instant::now(), self.clock.now());
+        let (began, now) = (Instant::now(), self.clock.now());
         let Heard { input, state, committed, obeyed, heard, reported } = heard;
         for (channel, fault) in &input.circuits {
             self.metrics.circuit(channel, fault.is_some());
@@ -338,13 +346,19 @@ impl Engine {
     }
 
     /// What was decided must be kept before anything else happens: the planner is ahead of the store until
-    /// it is.
+    /// it is. What a store does not take by the end is decided anew at the next start; attempts whose outcome it did not
+    /// take are `unknown` then.
     async fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+        let mut stopping = None;
         while let Err(error) = self.store.commit(batch).await {
             if matches!(error, StoreError::Deposed) {
                 return Err(error);
             }
             self.metrics.commit_failed();
+            if self.stop.is_cancelled() && stopping.get_or_insert_with(Instant::now).elapsed() >= PATIENCE {
+                tracing::error!("stopped while the store refused; the next start goes on from what it has");
+                return Err(error);
+            }
             tracing::error!(reason = %error, "the store refused a commit; nothing goes on until it takes it");
             tokio::time::sleep(AGAIN).await;
         }

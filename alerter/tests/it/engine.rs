@@ -3,6 +3,7 @@
 mod at_once;
 mod hands;
 mod process;
+mod stopping;
 mod traces;
 
 use std::{

@@ -11,7 +11,7 @@ use basiq_alerter::{
     metrics::Metrics,
     outbox::{Domains, Hands, Nudges, Outbox, Pace, Resolver, Share, Work},
     plan::{Limits, Settings},
-    store::{EffectFilter, EffectState, Standing, Store},
+    store::{EffectFilter, EffectState, Standing, Store, StoreError},
 };
 use daemon::{CancellationToken, Clock, Hand};
 use prometheus::Registry;
@@ -31,7 +31,7 @@ pub(crate) struct Process {
     reports: mpsc::Sender<Report>,
     evidence: watch::Sender<Arc<Snapshot>>,
     stop: CancellationToken,
-    task: tokio::task::JoinHandle<()>,
+    task: tokio::task::JoinHandle<Result<(), StoreError>>,
 }
 
 pub(super) async fn start(place: &Place, clock: &Clock, hands: &Arc<Remembers>) -> Process {
@@ -145,7 +145,7 @@ pub(super) async fn start_paced(
     let stop = CancellationToken::new();
     let task = tokio::spawn({
         let stop = stop.clone();
-        async move { engine.run(stop).await.unwrap() }
+        async move { engine.run(stop).await }
     });
     Process { store, sharing, share, reports, evidence, stop, task }
 }
@@ -170,12 +170,18 @@ impl Process {
     }
 
     pub(crate) async fn ends(self) {
+        self.stops().await.unwrap();
+    }
+
+    /// Asks it to stop, and waits for what it says in the end.
+    pub(super) async fn stops(self) -> Result<(), StoreError> {
         self.stop.cancel();
-        self.task.await.unwrap();
+        let said = self.task.await.unwrap();
         self.sharing.cancel();
         if let Some(share) = self.share {
             share.await.unwrap();
         }
+        said
     }
 
     /// Dies without a word, as by kill -9.
