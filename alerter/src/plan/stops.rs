@@ -78,7 +78,11 @@ fn covers(pause: &Pause, effect: &Effect, snapshot: &Snapshot) -> bool {
     let covers = |institution: &str, user: &str| pause.covers(effect.action, &effect.rule, institution, user);
     match &effect.payload {
         Payload::Message(message) => {
-            message.connections.iter().any(|of| covers(&of.institution, &message.user))
+            // Users of one address share a message.
+            message.connections.iter().any(|of| {
+                let user = if of.user.is_empty() { &message.user } else { &of.user };
+                covers(&of.institution, user)
+            })
         }
         Payload::Refresh { user, connection, .. } => {
             let facts = snapshot.connections.get(connection.as_str());

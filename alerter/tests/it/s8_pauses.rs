@@ -2,7 +2,7 @@
 
 use basiq_alerter::{
     demand::Action,
-    plan::{Command, Pause, Stop},
+    plan::{Command, Pause, Person, Stop},
     store::{EffectState, Phase},
 };
 
@@ -56,6 +56,30 @@ fn a_pause_of_an_institution_holds_up_what_was_planned_before_it() {
     world.pass(minutes(5));
     assert_eq!(world.count(Phase::Refresh), 1);
     assert_eq!((world.templates("a").len(), world.told("a")), (1, world.told("b")));
+}
+
+/// The same, of one of two users of one address, for the message that is about both.
+#[test]
+fn a_pause_of_a_user_holds_up_the_message_that_another_user_shares() {
+    let mut world = World::new();
+    world.people.insert("u-b".into(), Person::Hash("p-u-a".into()));
+    world.answer = Answer::Nothing;
+    world.fails("a", "invalid-credentials");
+    world.fails("b", "invalid-credentials");
+    world.pass(minutes(16));
+    assert_eq!(world.planned(Phase::Opening).len(), 1, "one message about both users");
+    for user in ["u-a", "u-b"] {
+        let paused = Pause { user: Some(user.into()), ..Pause::default() };
+        world.obey(Command::Pause(paused.clone()));
+        world.answer = Answer::Takes;
+        world.pass(minutes(60));
+        assert_eq!(world.count(Phase::Opening), 0, "{user}");
+        world.answer = Answer::Nothing;
+        world.obey(Command::Resume(paused));
+    }
+    world.answer = Answer::Takes;
+    world.pass(minutes(5));
+    assert_eq!((world.count(Phase::Opening), world.told("a")), (1, world.told("b")));
 }
 
 /// The same for what tickets hear.
