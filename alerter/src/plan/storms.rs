@@ -30,7 +30,9 @@ impl Planner {
         let fits = |incident: &&Incident| {
             let group = (incident.institution.as_str(), incident.method.as_str(), incident.class);
             let same = group == (ready.group.0.as_str(), ready.group.1.as_str(), ready.group.2);
-            same && incident.is_open() && incident.ticket.is_none()
+            let (institution, user) = (&incident.institution, &incident.user);
+            let paused = self.paused(Action::FileTicket, &ready.rule, institution, user);
+            same && incident.is_open() && incident.ticket.is_none() && !paused
         };
         let mut members: Vec<&Incident> =
             kin.iter().filter_map(|reference| self.incident(reference)).filter(fits).collect();

@@ -1,7 +1,7 @@
 //! Behaviour, section 7: tickets for many at once. Each test quotes its sentence.
 
 use basiq_alerter::{
-    plan::Command,
+    plan::{Command, Pause},
     store::{EffectState, Payload, Phase},
 };
 
@@ -23,6 +23,28 @@ fn ten_of_a_kind_make_one_storm_ticket() {
     for n in 0..30 {
         assert!(ticket.body.contains(&format!("c-m{n:02}")));
     }
+}
+
+/// Whose tickets are paused while a storm settles is not in it, and joins it afterwards.
+#[test]
+fn a_storm_is_without_whoever_is_paused() {
+    let mut world = World::new();
+    for n in 0..11 {
+        world.fails(&format!("m{n:02}"), "service-unavailable");
+    }
+    world.pass(minutes(5));
+    world.fails("late", "service-unavailable");
+    world.pass(minutes(27));
+    let paused = Pause { user: Some("u-late".into()), ..Pause::default() };
+    world.obey(Command::Pause(paused.clone()));
+    world.pass(hours(2));
+    let filed = world.of(Phase::Ticket);
+    let [done] = &filed[..] else { panic!("{filed:?}") };
+    let Payload::Ticket { ticket, .. } = &done.effect.payload else { panic!() };
+    assert!(ticket.connections.len() == 11 && !ticket.body.contains("late"), "{}", ticket.body);
+    world.obey(Command::Resume(paused));
+    world.pass(hours(1));
+    assert!(world.count(Phase::Ticket) == 1 && world.incident("late").ticket.is_some(), "it joined");
 }
 
 /// Fewer have a ticket each.
