@@ -22,6 +22,9 @@ use crate::{
 /// Which rule: source, name and action.
 pub(super) type RuleName = (Arc<str>, Arc<str>, Action);
 
+/// So many versions of a rule are remembered: what is undone is no change, and rules are rarely changed more often.
+const REMEMBERED: usize = 100;
+
 /// What a rule asks for, and when it fires.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Version {
@@ -57,6 +60,12 @@ impl Version {
     pub(super) fn name(&self) -> RuleName {
         (self.source.clone(), self.rule.clone(), self.action)
     }
+
+    /// Its row in the store, or the one that deletes it.
+    fn row(&self, kept: bool) -> Option<Row> {
+        let body = serde_json::to_string(self).ok()?;
+        Some(Row { kind: "rule", key: digest(&body), body: kept.then_some(body) })
+    }
 }
 
 impl Planner {
@@ -89,10 +98,12 @@ impl Planner {
             }
             let changed = self.versions.contains_key(&name);
             let version = Version::of(demand);
-            if let Ok(body) = serde_json::to_string(&version) {
-                changes.rows.push(Row { kind: "rule", key: digest(&body), body: Some(body) });
+            changes.rows.extend(version.row(true));
+            let known = self.versions.entry(name.clone()).or_default();
+            if known.len() >= REMEMBERED {
+                changes.rows.extend(known.remove(0).row(false));
             }
-            self.versions.entry(name.clone()).or_default().push(version);
+            known.push(version);
             let (again, batch) = first.entry(name).or_default();
             *again |= changed;
             batch.insert(connection.clone());

@@ -276,3 +276,29 @@ fn forgetting_a_user_whose_message_was_not_sent_erases_the_person() {
     world.obey(Command::Forget { user: "u-a".into() });
     assert_eq!(world.forgotten[0].person.as_deref(), Some("p-u-a"));
 }
+
+/// "Changing a rule": what was asked for before is remembered, up to a bound, also in the store.
+#[test]
+fn versions_of_a_rule_are_remembered_to_a_bound() {
+    let mut world = World::new();
+    world.fails("first", "invalid-credentials");
+    world.pass(minutes(30));
+    let rules = |world: &World| {
+        let rows = world.rows.iter().filter(|((kind, _), _)| kind == "rule");
+        rows.map(|(key, body)| (key.clone(), body.clone())).collect::<Vec<_>>()
+    };
+    let kept = |world: &World| rules(world).len();
+    let before = kept(&world);
+    for version in 0..300 {
+        world.definitions.insert("Credentials".into(), format!("expression {version}"));
+        world.pass(minutes(5));
+    }
+    assert!(kept(&world) >= before + 99, "{}", kept(&world));
+    assert!(kept(&world) <= before + 100, "{}", kept(&world));
+    // One that is remembered is no change; over a restart neither.
+    world.restart();
+    let remembered = rules(&world);
+    world.definitions.insert("Credentials".into(), "expression 280".into());
+    world.pass(minutes(5));
+    assert_eq!(rules(&world), remembered);
+}

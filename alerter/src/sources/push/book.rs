@@ -1,8 +1,11 @@
 //! What was pushed and has not ended. Pure: alerts and the time come in, changes go out; what could not be
 //! committed is taken back, as if it had never come.
+//!
+//! What is not sent again in time is no longer asked for if it has a connection: the evidence says whether that one
+//! fails. Without a connection nothing else says that it is over: it becomes unknown, lasts, and operators hear of it.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -13,17 +16,24 @@ use serde::{Deserialize, Serialize};
 
 use super::alert::Received;
 use crate::{
-    demand::{Annotations, Demand, StateRow, Subject},
+    demand::{Action, Annotations, Demand, Numbers, StateRow, Subject},
     rules::{Ask, Changes, NOTHING, fingerprint},
     sources::Row,
 };
 
 /// How long the end of an alert is remembered: a batch that was on its way before it must not open it anew.
 const REMEMBER: SignedDuration = SignedDuration::from_hours(1);
+/// After a start nothing counts as not sent again for so long: Prometheus sends every minute what fires
+/// (`--rules.alert.resend-delay`), and what it sent meanwhile was lost.
+const GRACE: SignedDuration = SignedDuration::from_mins(5);
 /// More alerts than any installation has firing.
 const MAX_ALERTS: usize = 1_000_000;
 /// Texts are let go of after so many alerts were forgotten, or as many as there are.
 const SWEEP: usize = 1000;
+/// The notice that tells operators of what became unknown.
+pub(super) const SILENT: &str = "BasiqAlerterSenderSilent";
+/// Of so many rules the notice gives the names.
+const NAMED: usize = 10;
 
 /// One alert as it was sent last.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,17 +47,25 @@ struct Entry {
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ended: Option<Timestamp>,
+    /// Since when it has not been sent again in time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    silent: Option<Timestamp>,
 }
 
 impl Entry {
-    /// When something happens to it by itself: what has a connection ends when it was not sent again in time, and
-    /// the end of any is forgotten. An alert without a connection is not ended by silence: whoever sent it may be
-    /// down.
-    fn due(&self) -> Option<Timestamp> {
-        match self.ended {
-            Some(ended) => ended.checked_add(REMEMBER).ok(),
-            None => self.ends_at.filter(|_| matches!(subject(&self.labels), Subject::Connection { .. })),
+    /// When something happens to it by itself: it was not sent again in time, which counts from `listening` on, or
+    /// its end is forgotten.
+    fn due(&self, listening: Timestamp) -> Option<Timestamp> {
+        match (self.ended, self.silent) {
+            (Some(ended), _) => ended.checked_add(REMEMBER).ok(),
+            (None, Some(_)) => None,
+            (None, None) => self.ends_at.map(|at| at.max(listening)),
         }
+    }
+
+    /// Whether nobody knows if it is over.
+    fn unknown(&self) -> bool {
+        self.ended.is_none() && self.silent.is_some()
     }
 }
 
@@ -62,16 +80,33 @@ pub(super) struct Pushed {
     forgotten: usize,
     /// [`Entry::due`] of all that have one.
     due: BTreeSet<(Timestamp, u64)>,
+    /// From when on silence counts.
+    listening: Timestamp,
+    /// [`Entry::unknown`].
+    unknown: BTreeSet<u64>,
     /// What was there before the changes that are not kept yet.
     before: Vec<(u64, Option<Entry>)>,
 }
 
 impl Pushed {
-    /// Puts back what the store kept.
-    pub(super) fn restore(source: Arc<str>, templates: Arc<[String]>, rows: &[Row]) -> (Self, Changes) {
-        let (entries, due, before) = (HashMap::new(), BTreeSet::new(), Vec::new());
-        let mut pushed =
-            Self { source, templates, entries, texts: Interner::new(), forgotten: 0, due, before };
+    /// Puts back what the store kept, to take alerts from `now` on.
+    pub(super) fn restore(
+        source: Arc<str>,
+        templates: Arc<[String]>,
+        rows: &[Row],
+        now: Timestamp,
+    ) -> (Self, Changes) {
+        let mut pushed = Self {
+            source,
+            templates,
+            entries: HashMap::new(),
+            texts: Interner::new(),
+            forgotten: 0,
+            due: BTreeSet::new(),
+            listening: now.saturating_add(GRACE).unwrap_or(now),
+            unknown: BTreeSet::new(),
+            before: Vec::new(),
+        };
         let mut changes = Changes::default();
         for (key, body) in rows {
             match (u64::from_str_radix(key, 16), serde_json::from_slice::<Entry>(body)) {
@@ -100,12 +135,17 @@ impl Pushed {
     }
 
     fn set(&mut self, key: u64, entry: Option<Entry>) {
-        let due = entry.as_ref().and_then(Entry::due);
+        let due = entry.as_ref().and_then(|entry| entry.due(self.listening));
+        if entry.as_ref().is_some_and(Entry::unknown) {
+            self.unknown.insert(key);
+        } else {
+            self.unknown.remove(&key);
+        }
         let before = match entry {
             Some(entry) => self.entries.insert(key, entry),
             None => self.entries.remove(&key),
         };
-        if let Some(before) = before.as_ref().and_then(Entry::due) {
+        if let Some(before) = before.as_ref().and_then(|before| before.due(self.listening)) {
             self.due.remove(&(before, key));
         }
         self.due.extend(due.map(|due| (due, key)));
@@ -119,6 +159,7 @@ impl Pushed {
         now: Timestamp,
     ) -> (Changes, Vec<String>) {
         let (mut changes, mut errors) = (Changes::default(), Vec::new());
+        let quiet = self.unknown.is_empty();
         for (n, received) in batch.into_iter().enumerate() {
             match received {
                 Err(reason) => errors.push(reason),
@@ -135,6 +176,7 @@ impl Pushed {
         changes.state.reverse();
         changes.state.retain(|row| seen.insert(row.key().into_owned()));
         changes.state.reverse();
+        self.tell_silence(quiet, now, &mut changes);
         (changes, errors)
     }
 
@@ -145,8 +187,10 @@ impl Pushed {
         let starts_at = starts_at.or(known.map(|known| known.starts_at)).unwrap_or(now);
         let over = resolved || ends_at.is_some_and(|at| at <= now);
         // Batches overtake each other: of an alert that ended, only one that began later is news; and an end of
-        // what had begun earlier does not end what has begun since.
+        // what had begun earlier does not end what has begun since. What ended because it was not sent again is
+        // there again once it is.
         match known {
+            Some(known) if known.ended.is_some() && known.silent.is_some() && !over => {}
             Some(known) if known.ended.is_some() && starts_at <= known.starts_at => return Ok(()),
             Some(known) if known.ended.is_none() && starts_at < known.starts_at => return Ok(()),
             None if over => return Ok(()),
@@ -155,7 +199,8 @@ impl Pushed {
         }
         let labels = self.texts.labels(&labels);
         let annotations = Annotations::from(annotations);
-        let entry = Entry { labels, annotations, starts_at, ends_at, ended: over.then_some(now) };
+        let entry =
+            Entry { labels, annotations, starts_at, ends_at, ended: over.then_some(now), silent: None };
         let demand = self.demand(key, &entry)?;
         if over {
             changes.ended.push(demand);
@@ -171,14 +216,19 @@ impl Pushed {
         self.set(key, Some(entry));
     }
 
-    /// Ends what was not sent again in time, and forgets what ended long ago.
+    /// Ends what was not sent again in time or makes it unknown, and forgets what ended long ago.
     pub(super) fn expire(&mut self, now: Timestamp) -> Changes {
         let mut changes = Changes::default();
+        let quiet = self.unknown.is_empty();
         while let Some((due, key)) = self.due.first().copied().filter(|(due, _)| *due <= now) {
             match self.entries.get(&key).cloned() {
                 Some(entry) if entry.ended.is_none() => {
-                    changes.ended.extend(self.demand(key, &entry));
-                    self.put(key, Entry { ended: Some(now), ..entry }, &mut changes);
+                    let connection = matches!(subject(&entry.labels), Subject::Connection { .. });
+                    if connection {
+                        changes.ended.extend(self.demand(key, &entry));
+                    }
+                    let ended = connection.then_some(now);
+                    self.put(key, Entry { ended, silent: Some(now), ..entry }, &mut changes);
                 }
                 Some(_) => {
                     changes.state.push(StateRow::new(format!("{key:016x}"), None));
@@ -194,7 +244,54 @@ impl Pushed {
             self.forgotten = 0;
             self.texts.sweep();
         }
+        self.tell_silence(quiet, now, &mut changes);
         changes
+    }
+
+    /// Says that the first alert became unknown, or that none is any more.
+    fn tell_silence(&self, quiet: bool, now: Timestamp, changes: &mut Changes) {
+        match (quiet, self.unknown.is_empty()) {
+            (true, false) => changes.firing.push(self.silence(now)),
+            (false, true) => changes.ended.push(self.silence(now)),
+            _ => {}
+        }
+    }
+
+    /// The demand that operators hear of what is unknown.
+    fn silence(&self, now: Timestamp) -> Demand {
+        let unknown = || self.unknown.iter().filter_map(|key| self.entries.get(key));
+        let rules: BTreeSet<&str> = unknown().filter_map(|entry| entry.labels.get("alertname")).collect();
+        let named: Vec<&str> = rules.iter().copied().take(NAMED).collect();
+        let more = if rules.len() > NAMED { ", and others" } else { "" };
+        let texts = [
+            ("summary", "Alerts are not sent any more, and nobody said that they are over".to_owned()),
+            (
+                "description",
+                format!(
+                    "{}{more}. Each lasts until it is sent again or resolved. See whether what sends alerts to \
+                     the source {} still runs and reaches it.",
+                    named.join(", "),
+                    self.source
+                ),
+            ),
+        ];
+        let texts: BTreeMap<String, String> =
+            texts.into_iter().map(|(name, text)| (name.to_owned(), text)).collect();
+        let labels = Labels::new([("alertname", SILENT), ("severity", "warning"), ("source", &*self.source)]);
+        Demand {
+            source: self.source.clone(),
+            rule: SILENT.into(),
+            definition: Arc::default(),
+            action: Action::NotifyOperator,
+            subject: Subject::Other,
+            fingerprint: fingerprint(labels.iter()),
+            labels,
+            annotations: texts.into(),
+            template: None,
+            closing_template: None,
+            numbers: Arc::new(Numbers::default()),
+            starts_at: unknown().filter_map(|entry| entry.silent).min().unwrap_or(now),
+        }
     }
 
     /// When there is next something for [`Pushed::expire`] to do.
@@ -202,10 +299,11 @@ impl Pushed {
         self.due.first().map(|(due, _)| *due)
     }
 
-    /// Everything that fires.
-    pub(super) fn firing(&self) -> Vec<Demand> {
+    /// Everything that fires, or whose end nobody knows.
+    pub(super) fn firing(&self, now: Timestamp) -> Vec<Demand> {
         let open = self.entries.iter().filter(|(_, entry)| entry.ended.is_none());
-        open.filter_map(|(key, entry)| self.demand(*key, entry).ok()).collect()
+        let open = open.filter_map(|(key, entry)| self.demand(*key, entry).ok());
+        open.chain((!self.unknown.is_empty()).then(|| self.silence(now))).collect()
     }
 
     fn demand(&self, key: u64, entry: &Entry) -> Result<Demand, String> {

@@ -10,6 +10,9 @@
 //! Of several replicas the one that plans takes alerts; the others answer 503. Nothing is lost where senders are given
 //! every replica: Prometheus sends each alert to all of its Alertmanagers, and again while it fires and for 15 minutes
 //! after it ended; an Alertmanager tries its webhook again.
+//!
+//! An alert without a connection that is not sent again before its `endsAt` becomes unknown: it lasts until it is
+//! sent again or resolved, and operators get the notice `BasiqAlerterSenderSilent`.
 
 mod alert;
 mod book;
@@ -151,17 +154,18 @@ impl Source for Push {
         Some(router)
     }
 
-    async fn preview(self: Box<Self>, _at: Timestamp, _look: &Look, state: Vec<Row>) -> Said {
-        let (pushed, changes) = Pushed::restore(self.name.clone(), self.shared.templates.clone(), &state);
-        Said { firing: pushed.firing(), ended: changes.ended }
+    async fn preview(self: Box<Self>, at: Timestamp, _look: &Look, state: Vec<Row>) -> Said {
+        let (pushed, changes) = Pushed::restore(self.name.clone(), self.shared.templates.clone(), &state, at);
+        Said { firing: pushed.firing(at), ended: changes.ended }
     }
 
     async fn run(self: Box<Self>, run: Run) {
         let Run { clock, stop, reports, state, measures, .. } = run;
         let templates = self.shared.templates.clone();
-        let (pushed, mut changes) = Pushed::restore(self.name.clone(), templates, &state);
-        changes.firing = pushed.firing();
-        if !reports.send(clock.now(), changes).await && stop.is_cancelled() {
+        let now = clock.now();
+        let (pushed, mut changes) = Pushed::restore(self.name.clone(), templates, &state, now);
+        changes.firing = pushed.firing(now);
+        if !reports.send(now, changes).await && stop.is_cancelled() {
             return;
         }
         *self.shared.live.lock().await = {

@@ -16,7 +16,13 @@ pub(super) const SENTENCES: &[Sentence] = &[
         "Where Prometheus runs",
         &["prometheus_is_given_the_rules_for_operators_and_the_alerter_those_of_connections"],
     ),
-    ("An alert without a connection", &["silence_ends_what_has_a_connection_and_nothing_else"]),
+    (
+        "An alert without a connection",
+        &[
+            "silence_ends_what_has_a_connection_and_nothing_else",
+            "operators_hear_of_alerts_that_nobody_sends_again",
+        ],
+    ),
     (
         "Each of `notify-user`",
         &["what_is_off_is_not_planned", "an_empty_file_is_all_defaults_and_nothing_is_live"],
