@@ -282,4 +282,6 @@ pub struct Saved {
     pub effects: Vec<Effect>,
     /// All rows, by kind and key.
     pub rows: Vec<(String, String, String)>,
+    /// When persons were suppressed, of the last hour, the oldest first.
+    pub suppressed: Vec<Timestamp>,
 }

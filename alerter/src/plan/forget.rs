@@ -9,9 +9,10 @@ use sha2::Sha256;
 use super::{
     Changes, Forgotten, Pause, Person, Row,
     closed::closed_row,
-    messages::cooldown_row,
-    observe::demand_id,
-    planner::{Next, Planner, after, hex, pause_row},
+    commands::pause_row,
+    cooldowns::cooldown_row,
+    demands::demand_id,
+    planner::{Next, Planner, after, hex},
 };
 use crate::{
     incidents::{Incident, Status},

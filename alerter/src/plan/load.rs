@@ -1,7 +1,7 @@
 //! The planner as the store has it: what a process goes on from.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
@@ -10,8 +10,8 @@ use daemon::Timestamp;
 use super::{
     Map, Saved, Set,
     causes::{Fault, Trouble},
+    cooldowns::Cooldown,
     holds::Hold,
-    messages::Cooldown,
     openings::Openings,
     planner::{Planner, Settings, after},
     quota::DeskDay,
@@ -46,7 +46,7 @@ impl Planner {
             pauses: BTreeSet::new(),
             holds: BTreeMap::new(),
             openings: Openings::default(),
-            suppressions: VecDeque::new(),
+            suppressions: saved.suppressed.into(),
             settling: Map::default(),
             storms: BTreeMap::new(),
             desk_days: BTreeMap::new(),

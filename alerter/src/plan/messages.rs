@@ -6,7 +6,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use daemon::Timestamp;
 
 use super::{
-    Changes, Person, Row,
+    Changes, Person,
+    cooldowns::family,
     draft::Draft,
     planner::{Next, Planner, after, digest, owes_end, since, unanswered},
 };
@@ -21,14 +22,6 @@ use crate::{
 
 /// How long an answer to "who is this user" is used.
 const PERSON_AGE: Duration = Duration::from_secs(3600);
-
-/// How long a person is left in peace by messages of one template.
-#[derive(Clone, Debug)]
-pub(super) struct Cooldown {
-    pub(super) until: Timestamp,
-    /// The effect that began it; while that is on its way, nothing else of the kind is planned.
-    pub(super) effect: String,
-}
 
 /// A message that is due, before it is merged with the person's others.
 #[derive(Clone, Debug)]
@@ -242,60 +235,6 @@ impl Planner {
         }
     }
 
-    fn cooldown_of(&self, person: &Person, template: &str) -> Option<&Cooldown> {
-        let Person::Hash(hash) = person else { return None };
-        self.cooldowns.get(&(hash.clone(), family(template).to_owned()))
-    }
-
-    /// Ends the cooldown that began with a message which then was not sent. One of unknown outcome may have been: its
-    /// person is left in peace as if it was.
-    pub(super) fn free_cooldown(&mut self, effect: &Effect, changes: &mut Changes) {
-        if effect.unknowns > 0 {
-            self.begin_cooldown(effect, changes);
-        } else {
-            self.drop_cooldown(&effect.key, changes);
-        }
-    }
-
-    /// Ends the cooldown that began with this message.
-    pub(super) fn drop_cooldown(&mut self, effect: &str, changes: &mut Changes) {
-        if let Some(key) = self.cooled_by.remove(effect)
-            && self.cooldowns.remove(&key).is_some()
-        {
-            changes.rows.push(cooldown_row(&key, None));
-        }
-    }
-
-    /// A cooldown is measured from the time at which the message was taken, not from when it was planned.
-    pub(super) fn begin_cooldown(&mut self, effect: &Effect, changes: &mut Changes) {
-        let waited = since(effect.changed, effect.created);
-        if let Some(key) = self.cooled_by.get(&effect.key) {
-            let Some(cooldown) = self.cooldowns.get_mut(key) else { return };
-            cooldown.until = after(cooldown.until, waited);
-            if cooldown.until <= effect.changed {
-                return self.drop_cooldown(&effect.key, changes);
-            }
-            return changes.rows.push(cooldown_row(key, Some((cooldown.until, &effect.key))));
-        }
-        // It was withdrawn while it was on its way, and was taken all the same.
-        let Payload::Message(message) = &effect.payload else { return };
-        let Some((Person::Hash(hash), _)) = self.people.get(&message.user) else { return };
-        let key = (hash.clone(), family(&message.template).to_owned());
-        self.start_cooldown(key, after(effect.changed, self.settings.limits.cooldown), &effect.key, changes);
-    }
-
-    fn start_cooldown(
-        &mut self,
-        key: (String, String),
-        until: Timestamp,
-        effect: &str,
-        changes: &mut Changes,
-    ) {
-        changes.rows.push(cooldown_row(&key, Some((until, effect))));
-        self.cooled_by.insert(effect.to_owned(), key.clone());
-        self.cooldowns.insert(key, Cooldown { until, effect: effect.to_owned() });
-    }
-
     /// Merges what is due for one person into one message each, unless there is too much of it.
     pub(super) fn plan_messages(&mut self, now: Timestamp, changes: &mut Changes) {
         let ready = std::mem::take(&mut self.ready);
@@ -451,15 +390,4 @@ fn thread(incident: &Incident) -> Option<String> {
             && matches!(message.state, MessageState::Told { .. } | MessageState::Closed { .. })
     };
     incident.messages.iter().rfind(taken).map(|message| message.message_id.clone())
-}
-
-/// "Delayed" and "outage" are one message to the person, and share a cooldown.
-fn family(template: &str) -> &str {
-    if template == "outage" { "delayed" } else { template }
-}
-
-/// The row of a cooldown: until when, and which effect began it.
-pub(super) fn cooldown_row(key: &(String, String), body: Option<(Timestamp, &str)>) -> Row {
-    let body = body.and_then(|(until, effect)| serde_json::to_string(&(&key.0, &key.1, until, effect)).ok());
-    Row { kind: "cooldown", key: digest(&format!("{}/{}", key.0, key.1)), body }
 }

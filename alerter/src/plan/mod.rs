@@ -1,9 +1,13 @@
 //! What to do about incidents, and the limits no rule can switch off (pure).
 
+mod beginnings;
 mod byhand;
 mod causes;
 mod changes;
 mod closed;
+mod commands;
+mod cooldowns;
+mod demands;
 mod draft;
 mod forget;
 mod holds;

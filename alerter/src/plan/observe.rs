@@ -5,67 +5,16 @@ use std::sync::Arc;
 use daemon::Timestamp;
 
 use super::{
-    Changes, Row,
+    Changes,
     draft::Draft,
-    planner::{Planner, after, digest, since},
+    planner::{Planner, since},
 };
 use crate::{
-    demand::{Action, Demand, Subject},
     evidence::{Facts, Snapshot, State},
-    incidents::{Cause, Class, Incident, MessageState, Outage, Status, TicketState, key, reference},
+    incidents::{Class, Incident, MessageState, Status},
 };
 
 impl Planner {
-    /// Takes in a demand that fires. Its labels are claims: nothing follows before the evidence knows the
-    /// connection under that user.
-    pub(super) fn demand_fires(&mut self, demand: Demand, now: Timestamp, changes: &mut Changes) {
-        let id = demand_id(&demand);
-        let Subject::Connection { connection, user } = &demand.subject else {
-            return self.notice_fires(&id, demand, now, changes);
-        };
-        if self.forgot(user) {
-            return;
-        }
-        if demand.action == Action::NotifyOperator {
-            return self.notice_fires(&id, demand, now, changes);
-        }
-        let connection = connection.clone();
-        // Most connections have one.
-        let known = self.demands.entry(connection.clone()).or_insert_with(|| Vec::with_capacity(1));
-        let body = || serde_json::to_string(&demand).ok();
-        match known.iter_mut().find(|old| demand_id(old) == id) {
-            Some(old) if *old == demand => return,
-            Some(old) => {
-                changes.rows.push(Row { kind: "demand", key: id, body: body() });
-                *old = demand;
-            }
-            None => {
-                changes.rows.push(Row { kind: "demand", key: id, body: body() });
-                known.push(demand);
-            }
-        }
-        self.touched.insert(connection);
-    }
-
-    /// A rule no longer asks. What was planned for it stays as it is until evidence says otherwise: a
-    /// series that disappears is not a recovery.
-    pub(super) fn demand_ended(&mut self, demand: &Demand, now: Timestamp, changes: &mut Changes) {
-        let id = demand_id(demand);
-        match &demand.subject {
-            Subject::Connection { connection, .. } if demand.action != Action::NotifyOperator => {
-                if let Some(known) = self.demands.get_mut(connection) {
-                    known.retain(|old| demand_id(old) != id);
-                    if known.is_empty() {
-                        self.demands.remove(connection);
-                    }
-                    self.touched.insert(connection.clone());
-                    changes.rows.push(Row { kind: "demand", key: id, body: None });
-                }
-            }
-            Subject::Connection { .. } | Subject::Other => self.notice_ended(&id, now, changes),
-        }
-    }
-
     /// Takes a newer look and finds the connections that it bears on. Gives whether it is another one.
     pub(super) fn look(&mut self, snapshot: Arc<Snapshot>) -> bool {
         if Arc::ptr_eq(&snapshot, &self.snapshot) {
@@ -147,111 +96,6 @@ impl Planner {
                 self.put_back(incident, now, changes);
             }
         }
-    }
-
-    fn open_if_asked(&mut self, connection: &Arc<str>, facts: &Facts, now: Timestamp, changes: &mut Changes) {
-        let Some(demands) = self.demands.get(connection) else { return };
-        let claimed = |demand: &Demand| match &demand.subject {
-            Subject::Connection { user, .. } => *user == facts.user,
-            Subject::Other => false,
-        };
-        if self.forgot(&facts.user) {
-            return;
-        }
-        if !demands.iter().any(claimed) {
-            let rule = demands.first().map(|demand| demand.rule.to_string()).unwrap_or_default();
-            return self.mismatch(connection, &rule, now, changes);
-        }
-        let incident = self.new_incident(connection, facts, now);
-        let why = incident.baseline.as_ref().map(|why| format!("; baseline: {why}")).unwrap_or_default();
-        changes.tell(
-            &incident.reference,
-            now,
-            "opened",
-            format!("fails since {} as {}{why}", incident.failing_since, incident.scenario),
-        );
-        let incident = Arc::new(incident);
-        changes.incidents.push(incident.clone());
-        let reference = self.add_incident(incident);
-        self.current.insert(connection.clone(), reference);
-    }
-
-    fn new_incident(&self, connection: &str, facts: &Facts, now: Timestamp) -> Incident {
-        let failing = Failing::of(&facts.state, now);
-        let mut name = key(&self.settings.environment, connection, failing.since);
-        while self.incidents.contains_key(reference(&name).as_str()) {
-            // Another connection's incident has the same fifty bits.
-            name.push('+');
-        }
-        let platform = self.platform().is_some();
-        let major = self.snapshot.major_outage(&facts.institution, &facts.method) == Some(true);
-        let outage = Outage { since: (platform || major).then_some(now), ..Outage::default() };
-        let class = Class::of(failing.scenario);
-        let ailing = class == Class::Service && self.ailing(&facts.institution, &facts.method).is_some();
-        Incident {
-            reference: reference(&name),
-            key: name,
-            connection: connection.to_owned(),
-            user: facts.user.to_string(),
-            institution: facts.institution.to_string(),
-            institution_name: self.snapshot.institution_name(&facts.institution, &facts.method).to_string(),
-            method: facts.method.to_string(),
-            scenario: failing.scenario.to_string(),
-            class,
-            class_since: failing.since,
-            scenario_since: failing.since,
-            failing_since: failing.since,
-            last_failure: failing.last,
-            failed_jobs: failing.jobs,
-            opened: now,
-            changed: now,
-            status: Status::Open,
-            cause: match () {
-                () if platform => Cause::Platform,
-                () if major || ailing => Cause::Bank,
-                () => Cause::Connection,
-            },
-            baseline: self.baseline(&failing, now),
-            muted: Vec::new(),
-            reopened: 0,
-            outage,
-            messages: Vec::new(),
-            planned: 0,
-            message_after: None,
-            deferred: None,
-            released: false,
-            attempts: Vec::new(),
-            dry_refreshes: 0,
-            refresh: None,
-            refresh_after: None,
-            withheld: None,
-            refresh_refused: None,
-            queued: failing.scenario == "retry-queued",
-            ticket: None,
-            ticket_after: None,
-            hold: None,
-            done: None,
-        }
-    }
-
-    /// Why a connection that is seen failing for the first time is baseline, if it is.
-    fn baseline(&self, failing: &Failing<'_>, now: Timestamp) -> Option<String> {
-        let limits = &self.settings.limits;
-        if !limits.baseline {
-            return None;
-        }
-        let last_failure = failing.last;
-        // A ledger that was born a moment ago calls everything old; what failed within the hour is news all the same.
-        if failing.baseline && since(now, last_failure) > limits.baseline_before_birth {
-            return Some(format!(
-                "its newest failure, {last_failure}, is from before its user was discovered, or the ledger was born"
-            ));
-        }
-        if after(last_failure, limits.baseline_before_birth) < self.born {
-            return Some(format!("its newest failure, {last_failure}, is from before this alerter's store"));
-        }
-        (since(now, last_failure) > limits.baseline_age)
-            .then(|| format!("its newest failure, {last_failure}, was old at the first sight"))
     }
 
     fn update(&mut self, incident: &mut Draft, facts: &Facts, now: Timestamp, changes: &mut Changes) {
@@ -405,45 +249,20 @@ impl Planner {
             self.withdraw(&effect, &incident.reference.clone(), why, now, changes);
         }
     }
-
-    /// Lets incidents of the baseline have their effects, longest failing first.
-    pub(super) fn release_baseline(
-        &mut self,
-        institution: Option<String>,
-        scenario: Option<String>,
-        number: Option<u32>,
-        now: Timestamp,
-        changes: &mut Changes,
-    ) {
-        let mut chosen: Vec<(Timestamp, String)> = self
-            .incidents
-            .values()
-            .filter(|incident| incident.is_open() && incident.baseline.is_some())
-            .filter(|incident| institution.as_ref().is_none_or(|wanted| *wanted == incident.institution))
-            .filter(|incident| scenario.as_ref().is_none_or(|wanted| *wanted == incident.scenario))
-            .map(|incident| (incident.failing_since, incident.reference.clone()))
-            .collect();
-        chosen.sort();
-        chosen.truncate(number.map_or(usize::MAX, |number| number as usize));
-        for (_, reference) in chosen {
-            changes.tell(&reference, now, "released", "released from the baseline by hand".to_owned());
-            self.change(&reference, now, changes, |incident| incident.baseline = None);
-        }
-    }
 }
 
 /// What both kinds of trouble have in common.
-struct Failing<'a> {
-    scenario: &'a str,
-    since: Timestamp,
-    last: Timestamp,
-    jobs: u32,
+pub(super) struct Failing<'a> {
+    pub(super) scenario: &'a str,
+    pub(super) since: Timestamp,
+    pub(super) last: Timestamp,
+    pub(super) jobs: u32,
     /// As the exporter says.
-    baseline: bool,
+    pub(super) baseline: bool,
 }
 
 impl<'a> Failing<'a> {
-    fn of(state: &'a State, last: Timestamp) -> Self {
+    pub(super) fn of(state: &'a State, last: Timestamp) -> Self {
         match state {
             State::Failing { scenario, failed_jobs, since, last_failure, baseline, .. } => {
                 Self { scenario, since: *since, last: *last_failure, jobs: *failed_jobs, baseline: *baseline }
@@ -479,22 +298,4 @@ fn ended_before(incident: &Incident, time: Timestamp) -> bool {
 fn bank_changed(old: &Snapshot, new: &Snapshot, facts: &Facts) -> bool {
     let bank = (facts.institution.clone(), facts.method.clone());
     old.connectors.get(&bank) != new.connectors.get(&bank)
-}
-
-/// What tells demands apart: source, rule, label set and action.
-pub(super) fn demand_id(demand: &Demand) -> String {
-    digest(&format!(
-        "{}\u{1f}{}\u{1f}{:016x}\u{1f}{}",
-        demand.source,
-        demand.rule,
-        demand.fingerprint,
-        demand.action.as_str()
-    ))
-}
-
-impl TicketState {
-    /// Whether comments can be added.
-    pub(super) fn takes_comments(self) -> bool {
-        self == Self::Filed
-    }
 }

@@ -11,10 +11,11 @@ use jiff::SignedDuration;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Changes, Command, Input, Limits, Map, Pause, Person, Row, Set,
+    Changes, Input, Limits, Map, Pause, Person, Set,
     causes::{Fault, Trouble},
+    cooldowns::{Cooldown, cooldown_row},
     holds::Hold,
-    messages::{Cooldown, Ready, cooldown_row},
+    messages::Ready,
     openings::Openings,
     quota::DeskDay,
     storm::Storm,
@@ -25,9 +26,9 @@ use super::{
 };
 use crate::{
     config::{Actions, Mode, Routes},
-    demand::{Action, Demand, Subject},
+    demand::{Action, Demand},
     evidence::Snapshot,
-    incidents::{Class, Incident},
+    incidents::Incident,
     store::{Effect, EffectState},
 };
 
@@ -264,16 +265,6 @@ impl Planner {
         Some(effect)
     }
 
-    /// The demand of this action that fits the incident as the evidence shows it: the user is the same,
-    /// and the rule spoke of the same class. The youngest, should there be several.
-    pub(super) fn demand(&self, incident: &Incident, action: Action) -> Option<&Demand> {
-        self.demands
-            .get(incident.connection.as_str())?
-            .iter()
-            .filter(|demand| demand.action == action && fits(demand, incident))
-            .max_by_key(|demand| (demand.starts_at, demand.rule.clone()))
-    }
-
     /// Whether nothing may be planned for this action and incident, and why.
     pub(super) fn withheld(&self, action: Action, rule: &str, incident: &Incident) -> bool {
         self.settings.actions.mode(action) == Mode::Off
@@ -325,42 +316,6 @@ impl Planner {
             self.cooled_by.remove(&effect);
         }
     }
-
-    fn obey(&mut self, command: Command, now: Timestamp, changes: &mut Changes) {
-        match command {
-            Command::Pause(pause) => {
-                changes.rows.push(pause_row(&pause, true));
-                self.pauses.insert(pause);
-            }
-            Command::Resume(pause) => {
-                changes.rows.push(pause_row(&pause, false));
-                self.pauses.remove(&pause);
-                self.touched.extend(self.current.keys().cloned());
-            }
-            Command::Done { connection } => {
-                if let Some(reference) = self.current.get(connection.as_str()).cloned() {
-                    changes.tell(&reference, now, "done", "the user says that it is dealt with".to_owned());
-                    self.change(&reference, now, changes, |incident| {
-                        let asked = incident.is_open() && incident.class == Class::BankAction;
-                        incident.done = asked.then_some(now);
-                    });
-                }
-            }
-            Command::Release { hold } => self.release(hold, now, changes),
-            Command::Discard { hold } => self.discard(hold, now, changes),
-            Command::ReleaseBaseline { institution, scenario, number } => {
-                self.release_baseline(institution, scenario, number, now, changes);
-            }
-            // The effect as it stands comes with the step's input.
-            Command::Retry { .. } => {}
-            Command::Cancel { effect } => self.cancel(&effect, now, changes),
-            Command::Forget { user } => self.forget(&user, now, changes),
-            Command::TicketClosed { incident, wont_fix } => {
-                self.ticket_closed(&incident, wont_fix, now, changes);
-            }
-            Command::TicketOpened { incident } => self.ticket_opened(&incident, now, changes),
-        }
-    }
 }
 
 /// Whether an end for this reason is told to those who were told of the beginning.
@@ -371,17 +326,6 @@ pub(super) fn owes_end(reason: &str) -> bool {
 /// Whether the end of what this message told of is not even planned to be told.
 pub(super) fn unanswered(message: &crate::incidents::Message) -> bool {
     matches!(message.state, crate::incidents::MessageState::Told { .. }) && message.closing.is_none()
-}
-
-fn fits(demand: &Demand, incident: &Incident) -> bool {
-    let Subject::Connection { user, .. } = &demand.subject else { return false };
-    let class = demand.labels.get("scenario").map(crate::incidents::Class::of);
-    **user == *incident.user && class.is_none_or(|class| class == incident.class)
-}
-
-pub(super) fn pause_row(pause: &Pause, on: bool) -> Row {
-    let body = serde_json::to_string(pause).unwrap_or_default();
-    Row { kind: "pause", key: body.clone(), body: on.then_some(body) }
 }
 
 /// The earliest of several times.

@@ -383,3 +383,10 @@ pub(super) fn tried(incident: &Incident) -> String {
     }
     text
 }
+
+impl TicketState {
+    /// Whether comments can be added.
+    pub(super) fn takes_comments(self) -> bool {
+        self == Self::Filed
+    }
+}

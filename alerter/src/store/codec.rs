@@ -8,6 +8,8 @@ use crate::{incidents::Incident, plan::Command};
 
 /// Ended incidents are given to the planner for so long: they may be continued or owe a message.
 pub(super) const LOOK_BACK_MS: i64 = 4 * 86_400_000;
+/// How many persons were suppressed in so long bounds how many may be.
+pub(super) const HOUR_MS: i64 = 3_600_000;
 
 pub(super) fn decode_incident(body: &str) -> Result<Incident, StoreError> {
     serde_json::from_str(body)

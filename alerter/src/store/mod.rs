@@ -14,7 +14,8 @@ use std::{path::Path, path::PathBuf, sync::Arc};
 use async_trait::async_trait;
 pub use browse::{Browse, Group, Search, Waiting};
 use codec::{
-    LOOK_BACK_MS, after_death, decode_command, decode_effect, decode_incident, json, new_salt, page, to_time,
+    HOUR_MS, LOOK_BACK_MS, after_death, decode_command, decode_effect, decode_incident, json, new_salt, page,
+    to_time,
 };
 use daemon::{Fatal, Secret, Timestamp};
 pub use model::{

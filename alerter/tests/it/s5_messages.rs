@@ -355,6 +355,8 @@ fn too_many_refusals_in_an_hour_stop_suppression() {
     assert_eq!(world.count(Phase::Opening), 100);
     world.refuses(&people[..2]);
     assert_eq!((world.suppressed.len(), world.notices("BasiqAlerterSuppressionStopped")), (2, 0));
+    // A restart, or another replica that takes over, does not begin anew.
+    world.restart();
     world.refuses(&people[2..4]);
     world.pass(minutes(1));
     assert_eq!((world.suppressed.len(), world.notices("BasiqAlerterSuppressionStopped")), (2, 1));

@@ -11,7 +11,7 @@ use crate::{
     incidents::Incident,
     plan::{Changes, Command, Saved},
     store::{
-        Batch, Effect, EffectState, LOOK_BACK_MS, Payload, Read, Replicas, Store, StoreError, Suppression,
+        Batch, Effect, EffectState, HOUR_MS, LOOK_BACK_MS, Payload, Read, Replicas, Store, StoreError, Suppression,
         TicketRow, TimelineEntry, decode_command, decode_effect, decode_incident, json, to_time,
     },
 };
@@ -37,6 +37,10 @@ impl Store for Postgres {
             effect.marks = u32::try_from(marks).unwrap_or(u32::MAX);
             effects.push(effect);
         }
+        let suppressed: Vec<i64> = sqlx::query_scalar("SELECT at FROM suppressions WHERE at > $1 ORDER BY at")
+            .bind(now.as_millisecond() - HOUR_MS)
+            .fetch_all(&self.pool)
+            .await?;
         Ok(Saved {
             born: self.born().await?,
             incidents: bodies
@@ -45,6 +49,7 @@ impl Store for Postgres {
                 .collect::<Result<_, _>>()?,
             effects,
             rows: sqlx::query_as("SELECT kind, key, body FROM planner").fetch_all(&self.pool).await?,
+            suppressed: suppressed.into_iter().map(to_time).collect(),
         })
     }
 

@@ -14,7 +14,7 @@ use crate::{
     incidents::Incident,
     plan::{Changes, Command, Saved},
     store::{
-        Batch, Effect, EffectState, LOOK_BACK_MS, Payload, Read, Store, StoreError, Suppression, TicketRow,
+        Batch, Effect, EffectState, HOUR_MS, LOOK_BACK_MS, Payload, Read, Store, StoreError, Suppression, TicketRow,
         TimelineEntry, after_death, decode_command, decode_effect, decode_incident, json, to_time,
     },
 };
@@ -88,6 +88,10 @@ impl Store for Sqlite {
             let died = effect.state == EffectState::Attempting;
             effects.push(if died { after_death(effect, now) } else { effect });
         }
+        let suppressed: Vec<i64> = sqlx::query_scalar("SELECT at FROM suppressions WHERE at > $1 ORDER BY at")
+            .bind(now.as_millisecond() - HOUR_MS)
+            .fetch_all(&self.writer)
+            .await?;
         Ok(Saved {
             born: self.born().await?,
             incidents: bodies
@@ -96,6 +100,7 @@ impl Store for Sqlite {
                 .collect::<Result<_, _>>()?,
             effects,
             rows: sqlx::query_as("SELECT kind, key, body FROM planner ORDER BY kind, key").fetch_all(&self.writer).await?,
+            suppressed: suppressed.into_iter().map(to_time).collect(),
         })
     }
 

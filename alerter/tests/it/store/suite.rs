@@ -189,6 +189,10 @@ async fn tickets_and_suppressions_are_kept_and_carried_over(place: Place) {
     let (tickets, suppressions) = (store.tickets().await.unwrap(), store.suppressions().await.unwrap());
     assert_eq!((tickets[0].key.as_str(), tickets[0].remote.as_str()), ("key-1", "77"));
     assert_eq!(store.suppressed("person-1").await.unwrap().as_deref(), Some("5.1.1"));
+    // Those of the last hour count for whoever plans next.
+    assert_eq!(store.load(batch.at).await.unwrap().suppressed, [batch.at]);
+    let later = batch.at + hours(1);
+    assert!(store.load(later).await.unwrap().suppressed.is_empty());
 
     let elsewhere = Place::file();
     let other = elsewhere.open(now()).await;

@@ -101,7 +101,7 @@ pub(crate) struct World {
     /// What every alert is annotated with.
     pub(crate) annotations: BTreeMap<String, String>,
     /// Persons to suppress.
-    pub(crate) suppressed: Vec<String>,
+    pub(crate) suppressed: Vec<(String, Timestamp)>,
     /// Users to erase.
     pub(crate) forgotten: Vec<Forgotten>,
     born: Timestamp,
@@ -208,6 +208,7 @@ impl World {
                 .iter()
                 .map(|((kind, key), body)| (kind.clone(), key.clone(), body.clone()))
                 .collect(),
+            suppressed: self.suppressed.iter().map(|(_, at)| *at).collect(),
         };
         self.planner = Planner::load(self.settings.clone(), saved).unwrap();
         self.asked.clear();
@@ -278,7 +279,7 @@ impl World {
 
     fn keep(&mut self, changes: &Changes) {
         self.story.extend(changes.timeline.iter().cloned());
-        self.suppressed.extend(changes.suppressed.iter().map(|(person, _)| person.clone()));
+        self.suppressed.extend(changes.suppressed.iter().map(|(person, _)| (person.clone(), self.now)));
         self.forgotten.extend(changes.forgotten.iter().cloned());
         for effect in &changes.effects {
             self.effects.insert(effect.key.clone(), effect.clone());

@@ -320,6 +320,7 @@ impl Sim {
                 .iter()
                 .map(|((kind, key), body)| (kind.clone(), key.clone(), body.clone()))
                 .collect(),
+            suppressed: Vec::new(),
         };
         match Planner::load(self.settings.clone(), saved) {
             Ok(planner) => self.planner = planner,
