@@ -1,7 +1,8 @@
-//! The commands that the documents tell people to type exist: each daemon's own `--help` says so.
+//! The commands that the documents tell people to type exist: each daemon's own `--help` says so. What the alerter
+//! tells operators of is documented.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -157,6 +158,37 @@ fn every_command_that_the_documents_name_exists() {
     assert!(tools.wrong("basiq-alerter outbox forgive KEY").is_some());
     assert!(tools.wrong("basiq-alerter outbox retry|forgive KEY").is_some());
     assert!(tools.wrong("basiq-alerter pause --everything").is_some());
+}
+
+/// The names that stand as literals in the alerter's source, its tests left out.
+fn notices(folder: &Path, found: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            notices(&path, found);
+        } else if !path.ends_with("tests.rs") {
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            let names = text.split('"').filter(|word| word.len() > "BasiqAlerter".len());
+            let names = names.filter(|word| word.strip_prefix("BasiqAlerter").is_some_and(is_name));
+            found.extend(names.map(str::to_owned));
+        }
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    text.starts_with(char::is_uppercase) && text.chars().all(char::is_alphanumeric)
+}
+
+#[test]
+fn every_notice_of_the_alerter_is_documented() {
+    let mut names = BTreeSet::new();
+    notices(&Places::repository().join("alerter/src"), &mut names);
+    // What `send-test` sends says itself what it is.
+    names.remove("BasiqAlerterTest");
+    let operation = std::fs::read_to_string(Places::repository().join("deploy/docs/operation.md")).unwrap();
+    let missing: Vec<_> = names.iter().filter(|name| !operation.contains(&format!("| `{name}` |"))).collect();
+    assert!(names.len() > 5, "{names:?}");
+    assert!(missing.is_empty(), "operation.md says nothing of {missing:?}");
 }
 
 /// Puts the configuration `name` of `deploy` under `root`, with its folders there, and the secrets that it names.
