@@ -236,6 +236,11 @@ pub trait Desk: Send + Sync {
     async fn standing(&self, _remote: &str) -> Result<Option<Standing>, DeliveryError> {
         Ok(None)
     }
+    /// How many characters it takes in a description or a comment, where it takes only so many; the rest of a ticket's
+    /// text goes on in comments.
+    fn longest(&self) -> Option<usize> {
+        None
+    }
     /// How many new tickets a day it takes, where it takes only so many; the rest of the day is one digest.
     fn daily(&self) -> Option<u32> {
         None
@@ -244,26 +249,6 @@ pub trait Desk: Send + Sync {
     /// does no more than asking once.
     async fn turn(&self, _remote: &str, _news: News) -> Result<(), DeliveryError> {
         Ok(())
-    }
-}
-
-/// Adds a comment to a ticket once, and turns the ticket that has it as the desk is set to. `again` says that
-/// an earlier attempt may have come through.
-pub(crate) async fn add_comment(
-    desk: &dyn Desk,
-    remote: &str,
-    comment: &Comment<'_>,
-    again: bool,
-) -> Result<Receipt, DeliveryError> {
-    let found = if again && desk.searchable() { desk.find_comment(remote, comment.key).await? } else { None };
-    let receipt = match found {
-        Some(receipt) => receipt,
-        None => desk.comment(remote, comment).await?,
-    };
-    // The comment stands: whatever becomes of the rest can be tried again.
-    match desk.turn(&receipt.remote, comment.news).await {
-        Err(DeliveryError::Unknown { why }) => Err(DeliveryError::Retry { after: None, why }),
-        turned => turned.map(|()| receipt),
     }
 }
 

@@ -10,8 +10,8 @@ use url::Url;
 
 use super::{DeliveryError, SettingsError};
 
-/// The most of an answer that is read.
-const MAX_BODY: usize = 1024 * 1024;
+/// The most of an answer that is read: a page of long comments fits.
+const MAX_BODY: usize = 4 * 1024 * 1024;
 /// The longest wait that a `Retry-After` can ask for.
 const MAX_WAIT: Duration = Duration::from_secs(24 * 3600);
 
@@ -58,19 +58,19 @@ pub(super) fn reason(error: &reqwest::Error) -> &'static str {
     }
 }
 
-/// An answer: its status and at most a mebibyte of its body.
+/// An answer: its status and its body, whose size is bounded.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub status: StatusCode,
     pub body: Vec<u8>,
+    effect: Effect,
 }
 
 impl Answer {
-    /// The body as JSON.
+    /// The body as JSON. Anything else, such as the page of a proxy or of a maintenance, says nothing of what was asked.
     pub(super) fn json<T: DeserializeOwned>(&self, who: &str) -> Result<T, DeliveryError> {
-        let why =
-            |_| DeliveryError::Permanent { why: format!("{who} answered something that is not documented") };
-        serde_json::from_slice(&self.body).map_err(why)
+        let why = || format!("{who} answered something that is not documented");
+        serde_json::from_slice(&self.body).map_err(|_| self.effect.unanswered(why()))
     }
 }
 
@@ -81,6 +81,16 @@ pub(super) enum Effect {
     Repeatable,
     /// Once is once: without an answer nobody knows.
     Once,
+}
+
+impl Effect {
+    /// A request was sent, and its answer cannot be read.
+    fn unanswered(self, why: String) -> DeliveryError {
+        match self {
+            Self::Repeatable => DeliveryError::Retry { after: None, why },
+            Self::Once => DeliveryError::Unknown { why },
+        }
+    }
 }
 
 /// Sends a request and reads the answer as behaviour's sections 4 and 5 ask: throttling and faults of
@@ -104,11 +114,9 @@ pub(super) async fn ask_or(
 ) -> Result<Option<Answer>, DeliveryError> {
     let lost = |error: &reqwest::Error| {
         let why = format!("{who}: {}", reason(error));
-        // What never left is safe to send again; so is what changes nothing twice.
-        match effect {
-            Effect::Once if !error.is_connect() && !error.is_builder() => DeliveryError::Unknown { why },
-            _ => DeliveryError::Retry { after: None, why },
-        }
+        // What never left is safe to send again.
+        let left = !error.is_connect() && !error.is_builder();
+        if left { effect.unanswered(why) } else { DeliveryError::Retry { after: None, why } }
     };
     let mut response = request.send().await.map_err(|error| lost(&error))?;
     let status = response.status();
@@ -116,11 +124,11 @@ pub(super) async fn ask_or(
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| lost(&error))? {
             if body.len() + chunk.len() > MAX_BODY {
-                return Err(DeliveryError::Unknown { why: format!("{who} answered more than a mebibyte") });
+                return Err(effect.unanswered(format!("{who} answered more than 4 MiB")));
             }
             body.extend_from_slice(&chunk);
         }
-        return Ok(Some(Answer { status, body }));
+        return Ok(Some(Answer { status, body, effect }));
     }
     if status == none {
         return Ok(None);
@@ -154,7 +162,7 @@ fn refused(who: &str, effect: Effect, status: StatusCode, after: Option<Duration
         401 | 403 | 404 | 407 => DeliveryError::Channel { why },
         408 | 425 => DeliveryError::Retry { after, why },
         // A gateway that lost its answer may have passed the request on.
-        500 | 502 | 504 if effect == Effect::Once => DeliveryError::Unknown { why },
+        500 | 502 | 504 if effect == Effect::Once => effect.unanswered(why),
         500.. => DeliveryError::Retry { after, why },
         300..=399 => {
             DeliveryError::Channel { why: format!("{why}, a redirect; configure where it leads to") }
@@ -213,6 +221,16 @@ mod tests {
             let denied = wait(StatusCode::FORBIDDEN, &headers, now);
             assert_eq!(denied.is_some(), headers.contains_key("retry-after") && seconds.is_some());
         }
+    }
+
+    #[test]
+    fn an_answer_that_says_nothing_is_none() {
+        let answered = |effect| {
+            let answer = Answer { status: StatusCode::OK, body: b"<html>Back soon</html>".to_vec(), effect };
+            answer.json::<serde_json::Value>("x").unwrap_err()
+        };
+        assert!(matches!(answered(Effect::Repeatable), DeliveryError::Retry { after: None, .. }));
+        assert!(matches!(answered(Effect::Once), DeliveryError::Unknown { .. }), "it may have been taken");
     }
 
     #[test]

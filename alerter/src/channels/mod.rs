@@ -9,6 +9,7 @@ pub mod contacts;
 mod contract;
 pub mod desks;
 mod durable;
+mod filing;
 pub mod guard;
 mod hook;
 mod http;
@@ -19,9 +20,9 @@ mod registry;
 pub mod smtp;
 pub mod users;
 
-pub(crate) use contract::add_comment;
 pub use contract::{
     Channel, Comment, Contact, Contacts, DeliveryError, Desk, MessageConnection, News, Notice, Operators,
     Receipt, Repeat, Standing, Ticket, UserMessage,
 };
+pub(crate) use filing::{add_comment, file};
 pub use registry::{Named, Parts, Plugin, SettingsError};

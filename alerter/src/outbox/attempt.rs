@@ -13,7 +13,7 @@ use super::{
     policy::{self, Told},
 };
 use crate::{
-    channels::{Comment, DeliveryError, Receipt, UserMessage, add_comment},
+    channels::{self, Comment, DeliveryError, Receipt, UserMessage},
     config::Mode,
     plan::Outcome,
     refresh::{Case, Refreshed},
@@ -80,7 +80,7 @@ async fn attempt_once(work: Work, effect: Effect, spoke_of: Vec<String>, jitter:
             Some(desk) if live => {
                 let comment = Comment { key: &effect.key, text, at: effect.created, news: *news };
                 let again = effect.marks > 1;
-                let told = add_comment(desk.as_ref(), remote, &comment, again).await;
+                let told = channels::add_comment(desk.as_ref(), remote, &comment, again).await;
                 (Told::Answer(told), None, None)
             }
             Some(_) => (Told::DryRun, None, None),
@@ -191,24 +191,26 @@ async fn file(
         return Told::Answer(Err(DeliveryError::Unknown { why: why.to_owned() }));
     }
     // Also for one that is new here: the incident may have had a ticket whose outcome nobody learnt.
-    if desk.searchable() && live {
-        match desk.find(&ticket.key).await {
-            Ok(Some(receipt)) => return Told::Answer(Ok(receipt)),
-            Ok(None) => {}
-            Err(error) => return Told::Answer(Err(error)),
-        }
-    }
+    let found = match desk.searchable() && live {
+        true => desk.find(&ticket.key).await,
+        false => Ok(None),
+    };
+    let found = match found {
+        Ok(Some(receipt)) if desk.longest().is_none() => return Told::Answer(Ok(receipt)),
+        Ok(found) => found,
+        Err(error) => return Told::Answer(Err(error)),
+    };
     for (user, connection, since) in cases {
         match work.hands.cases.case(user, connection, *since).await {
             Ok(case) => ticket.body.push_str(&write_case(connection, &case)),
             // A ticket without these facts is of little use to anybody, but better than none at all.
-            Err(DeliveryError::Permanent { why }) => {
-                ticket.body.push_str(&format!("\nJobs of connection {connection}: not readable: {why}\n"));
+            Err(error) if found.is_some() || matches!(error, DeliveryError::Permanent { .. }) => {
+                ticket.body.push_str(&format!("\nJobs of connection {connection}: not readable: {error}\n"));
             }
             Err(error) => return Told::Answer(Err(error)),
         }
     }
-    if live { Told::Answer(desk.create(&ticket).await) } else { Told::DryRun }
+    if live { Told::Answer(channels::file(desk.as_ref(), ticket, found).await) } else { Told::DryRun }
 }
 
 fn write_case(connection: &str, case: &Case) -> String {

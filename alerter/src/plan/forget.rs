@@ -12,6 +12,7 @@ use super::{
     commands::pause_row,
     cooldowns::cooldown_row,
     demands::demand_id,
+    notices::Own,
     planner::{Next, Planner, after, hex},
 };
 use crate::{
@@ -69,14 +70,14 @@ impl Planner {
         }
         if !tickets.is_empty() {
             let list = tickets.into_iter().collect::<Vec<_>>().join(", ");
-            self.own_notice(
-                &format!("forgotten/{stone}"),
-                "BasiqAlerterForgottenTickets",
-                "Tickets name a user who was forgotten",
-                &format!("At the desk, remove what these say of the user: {list}."),
-                now,
-                changes,
-            );
+            let own = Own {
+                key: &format!("forgotten/{stone}"),
+                name: "BasiqAlerterForgottenTickets",
+                of: &[("tombstone", stone.get(..12).unwrap_or(&stone))],
+                summary: "Tickets name a user who was forgotten",
+                description: &format!("At the desk, remove what these say of the user: {list}."),
+            };
+            self.own_notice(&own, now, changes);
         }
         changes.forgotten.push(Forgotten {
             user: user.to_owned(),

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Changes, Row,
     messages::{Ready, phase_of},
+    notices::Own,
     planner::{Planner, after, since},
     unsaved::Unsaved,
 };
@@ -78,17 +79,17 @@ impl Planner {
             (messages, 0) => format!("{messages} messages to users are held as number {number}"),
             (_, effects) => format!("{effects} planned effects are held as number {number}"),
         };
-        self.own_notice(
-            &format!("hold-{number}"),
-            "BasiqAlerterHolds",
-            &what,
-            &format!(
+        let own = Own {
+            key: &format!("hold-{number}"),
+            name: "BasiqAlerterHolds",
+            of: &[("hold", &number.to_string())],
+            summary: &what,
+            description: &format!(
                 "{}. Look at them on the alerter's page, then release or discard number {number}.",
                 hold.reason
             ),
-            now,
-            changes,
-        );
+        };
+        self.own_notice(&own, now, changes);
         self.unsaved.insert(Unsaved::Hold(number));
         self.holds.insert(number, hold);
     }

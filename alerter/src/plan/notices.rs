@@ -21,6 +21,18 @@ const OWN: &str = "alerter";
 const PASSING: [&str; 3] =
     ["BasiqAlerterDeadEffects", "BasiqAlerterLabelMismatch", "BasiqAlerterForgottenTickets"];
 
+/// What the planner itself tells operators of.
+pub(super) struct Own<'a> {
+    /// What it is ended by.
+    pub(super) key: &'a str,
+    /// The `alertname`.
+    pub(super) name: &'a str,
+    /// What tells it from others of its name: Alertmanager knows alerts by their labels alone.
+    pub(super) of: &'a [(&'a str, &'a str)],
+    pub(super) summary: &'a str,
+    pub(super) description: &'a str,
+}
+
 impl Planner {
     /// The notices that have not ended.
     pub fn lasting(&self) -> Vec<Notice> {
@@ -48,24 +60,21 @@ impl Planner {
         self.plan_notice(id, &demand, Some(now), now, changes);
     }
 
-    /// A notice of the planner itself.
-    pub(super) fn own_notice(
-        &mut self,
-        key: &str,
-        name: &str,
-        summary: &str,
-        description: &str,
-        now: Timestamp,
-        changes: &mut Changes,
-    ) {
-        let texts = [("summary", summary), ("description", description)];
+    /// A notice of the planner itself, unless it lasts already.
+    pub(super) fn own_notice(&mut self, own: &Own<'_>, now: Timestamp, changes: &mut Changes) {
+        let id = digest(&format!("{OWN}/{}", own.key));
+        if self.notices.contains_key(&id) {
+            return;
+        }
+        let texts = [("summary", own.summary), ("description", own.description)];
         let texts = texts.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let labels = [("alertname", own.name), ("severity", "warning")];
         let demand = Demand {
             source: OWN.into(),
-            rule: name.into(),
+            rule: own.name.into(),
             action: Action::NotifyOperator,
             subject: Subject::Other,
-            labels: Labels::new([("alertname", name), ("severity", "warning")]),
+            labels: Labels::new(labels.into_iter().chain(own.of.iter().copied())),
             annotations: BTreeMap::from(texts).into(),
             template: None,
             closing_template: None,
@@ -74,10 +83,7 @@ impl Planner {
             starts_at: now,
             fingerprint: 0,
         };
-        let id = digest(&format!("{OWN}/{key}"));
-        if !self.notices.contains_key(&id) {
-            self.notice_fires(&id, demand, now, changes);
-        }
+        self.notice_fires(&id, demand, now, changes);
     }
 
     /// What an own notice tells of has happened (again): it ends a day after the last time.
@@ -102,17 +108,17 @@ impl Planner {
 
     /// An effect waits for a person: nobody knows whether it was taken, and nothing can find out.
     pub(super) fn held_for_a_person(&mut self, effect: &Effect, now: Timestamp, changes: &mut Changes) {
-        self.own_notice(
-            &format!("held/{}", effect.channel),
-            "BasiqAlerterHeldEffects",
-            &format!("What goes through {} waits for a person", effect.channel),
-            &format!(
+        let own = Own {
+            key: &format!("held/{}", effect.channel),
+            name: "BasiqAlerterHeldEffects",
+            of: &[("channel", &effect.channel)],
+            summary: &format!("What goes through {} waits for a person", effect.channel),
+            description: &format!(
                 "{}: {}. `basiq-alerter outbox list --state held` shows all of them.",
                 effect.key, effect.reason
             ),
-            now,
-            changes,
-        );
+        };
+        self.own_notice(&own, now, changes);
     }
 
     /// The notice ends with the last effect of its channel that was held.
@@ -144,16 +150,20 @@ impl Planner {
         now: Timestamp,
         changes: &mut Changes,
     ) {
-        let key = format!("mismatch/{connection}");
+        // One for a rule: whose labels are wrong may have them wrong for all connections.
+        let key = format!("mismatch/{rule}");
         self.happens(&key, now);
-        self.own_notice(
-            &key,
-            "BasiqAlerterLabelMismatch",
-            "An alert names another user than the exporter knows for its connection",
-            &format!("Connection {connection}, rule {rule}: the alert's user_id is not the one of the evidence. Nothing is done for it; look at where the alert comes from."),
-            now,
-            changes,
-        );
+        let own = Own {
+            key: &key,
+            name: "BasiqAlerterLabelMismatch",
+            of: &[("rule", rule)],
+            summary: "An alert names another user than the exporter knows for its connection",
+            description: &format!(
+                "Rule {rule}, first seen with connection {connection}: the alert's user_id is not the one of the \
+                 evidence. Nothing is done for such a connection; look at where the alert comes from."
+            ),
+        };
+        self.own_notice(&own, now, changes);
     }
 
     /// A relay says that an address does not exist: it is suppressed, unless so many are that the relay is
@@ -165,15 +175,16 @@ impl Planner {
         let (limits, hour) = (&self.settings.limits, self.suppressions.len());
         let share = (self.openings.len() as f64 * limits.suppress_share).max(1.0);
         if hour >= limits.suppress_hour as usize || hour as f64 >= share {
-            self.own_notice(
-                "suppression-stopped",
-                "BasiqAlerterSuppressionStopped",
-                "So many addresses were refused that no more are suppressed",
-                &format!("{hour} within an hour; the last was refused with {code}. Look at the relay before anything else."),
-                now,
-                changes,
-            );
-            return;
+            let own = Own {
+                key: "suppression-stopped",
+                name: "BasiqAlerterSuppressionStopped",
+                of: &[],
+                summary: "So many addresses were refused that no more are suppressed",
+                description: &format!(
+                    "{hour} within an hour; the last was refused with {code}. Look at the relay before anything else."
+                ),
+            };
+            return self.own_notice(&own, now, changes);
         }
         self.own_notice_ended("suppression-stopped", now, changes);
         self.suppressions.push_back(now);
@@ -189,17 +200,17 @@ impl Planner {
         changes: &mut Changes,
     ) {
         let key = format!("circuit/{channel}");
-        match open {
-            None => self.own_notice_ended(&key, now, changes),
-            Some(why) => self.own_notice(
-                &key,
-                "BasiqAlerterChannelFails",
-                &format!("The channel {channel} is at fault; what goes through it waits"),
-                &format!("{why}. No attempt is spent meanwhile; it is probed every 1 to 15 minutes."),
-                now,
-                changes,
+        let Some(why) = open else { return self.own_notice_ended(&key, now, changes) };
+        let own = Own {
+            key: &key,
+            name: "BasiqAlerterChannelFails",
+            of: &[("channel", channel)],
+            summary: &format!("The channel {channel} is at fault; what goes through it waits"),
+            description: &format!(
+                "{why}. No attempt is spent meanwhile; it is probed every 1 to 15 minutes."
             ),
-        }
+        };
+        self.own_notice(&own, now, changes);
     }
 
     fn plan_notice(

@@ -4,6 +4,7 @@ use daemon::Timestamp;
 
 use super::{
     Changes, Outcome,
+    notices::Own,
     planner::{Planner, after, since},
     retry::{DONE, WORD_KEPT},
 };
@@ -261,16 +262,16 @@ impl Planner {
         }
         let key = format!("dead/{}/{}", effect.channel, effect.phase.as_str());
         self.happens(&key, now);
-        self.own_notice(
-            &key,
-            "BasiqAlerterDeadEffects",
-            &format!("{} through {} will never be taken", effect.phase.as_str(), effect.channel),
-            &format!(
+        let own = Own {
+            key: &key,
+            name: "BasiqAlerterDeadEffects",
+            of: &[("channel", &effect.channel), ("phase", effect.phase.as_str())],
+            summary: &format!("{} through {} will never be taken", effect.phase.as_str(), effect.channel),
+            description: &format!(
                 "{}: {}. `basiq-alerter outbox list --state dead` shows all of them.",
                 effect.key, effect.reason
             ),
-            now,
-            changes,
-        );
+        };
+        self.own_notice(&own, now, changes);
     }
 }

@@ -5,6 +5,7 @@ use daemon::Timestamp;
 use super::{
     Changes, Row,
     causes::{Fault, Trouble, trouble_row},
+    notices::Own,
     planner::{Planner, after, digest},
 };
 use crate::{
@@ -39,7 +40,15 @@ impl Planner {
     fn report(&mut self, fault: &Fault, now: Timestamp, changes: &mut Changes) {
         let Some(mut trouble) = self.troubles.get(fault).cloned() else { return };
         let words = self.words(&trouble);
-        self.own_notice(&fault.name(), words.alert, &words.summary, &words.description, now, changes);
+        let bank = [("institution", words.institution.as_str())];
+        let own = Own {
+            key: &fault.name(),
+            name: words.alert,
+            of: if words.institution.is_empty() { &[] } else { &bank },
+            summary: &words.summary,
+            description: &words.description,
+        };
+        self.own_notice(&own, now, changes);
         let desk = self.settings.routes.desk.clone().unwrap_or_default();
         if self.desk_full(&desk, now) {
             // Its ticket is one of the desk's next day.

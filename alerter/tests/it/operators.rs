@@ -4,12 +4,12 @@ mod whole;
 
 use std::{
     process::{Child, Command, Stdio},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use basiq_alerter::channels::{
-    Notice, Operators, Parts, Plugin,
+    DeliveryError, Notice, Operators, Parts, Plugin, Receipt, Repeat,
     operators::{Lasting, alertmanager, heartbeat, repeat},
 };
 use daemon::{CancellationToken, Clock, Timestamp, config};
@@ -143,6 +143,42 @@ async fn what_lasts_is_sent_again_to_a_real_alertmanager_until_it_ends() {
     assert!(alertmanager.query("BasiqDown").is_empty(), "nothing brings it back");
     stop.cancel();
     repeating.await.unwrap();
+}
+
+/// Takes all notices but one.
+struct Picky(Mutex<Vec<String>>);
+
+#[async_trait::async_trait]
+impl Operators for Picky {
+    async fn notify(&self, notice: &Notice) -> Result<Receipt, DeliveryError> {
+        if notice.key == "refused" {
+            return Err(DeliveryError::Permanent { why: "answered 400".to_owned() });
+        }
+        self.0.lock().unwrap().push(notice.key.clone());
+        Ok(Receipt { remote: String::new(), detail: String::new() })
+    }
+
+    fn repeat(&self) -> Option<Repeat> {
+        Some(Repeat { every: Duration::from_secs(60), only_while_heard: false })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_notice_that_is_never_taken_does_not_end_the_others() {
+    let picky = Arc::new(Picky(Mutex::default()));
+    let named = |key: &str| Notice { key: key.to_owned(), ..notice() };
+    let notices = Arc::new(vec![named("first"), named("refused"), named("last")]);
+    let (_lasting, seen) = watch::channel(Lasting { notices, heard: None });
+    let stop = CancellationToken::new();
+    let (clock, hand) = Clock::manual("2026-11-22T03:00:00Z".parse().unwrap());
+    let repeating =
+        tokio::spawn(repeat(vec![("picky".to_owned(), picky.clone())], seen, clock, stop.clone()));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    hand.advance(Duration::from_secs(61));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    stop.cancel();
+    repeating.await.unwrap();
+    assert_eq!(*picky.0.lock().unwrap(), ["first", "last"]);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::channels::{
-    Comment, DeliveryError, SettingsError, durable,
+    Comment, DeliveryError, News, SettingsError, Standing, durable,
     http::{self, Answer, Effect},
 };
 
@@ -107,9 +107,20 @@ pub(super) fn marker(key: &str) -> String {
     format!("basiq-{}", &durable::digest(key)[..20])
 }
 
+/// A subject as desks take it: one line, of at most so many characters.
+pub(super) fn line(subject: &str, most: usize) -> String {
+    subject.replace(|c: char| c.is_control(), " ").chars().take(most).collect()
+}
+
 /// A comment that can be found again after an unknown outcome.
 pub(super) fn marked(comment: &Comment<'_>) -> String {
     format!("{}\n\n[{}]", comment.text.trim_end(), marker(comment.key))
+}
+
+/// Whether a ticket that stands so is to be turned: what a person closed stays as it is, and what one declined is never
+/// opened again.
+pub(super) fn turns(news: News, standing: Standing) -> bool {
+    matches!((news, standing), (News::Over, Standing::Open) | (News::Again, Standing::Closed))
 }
 
 /// A ticket's id at a desk, if it can be one: it becomes a segment of a path.

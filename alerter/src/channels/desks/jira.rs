@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    api::{Api, Auth, Call, marked, marker, remote},
+    api::{Api, Auth, Call, line, marked, marker, remote, turns},
     fields::Fields,
 };
 use crate::channels::{
@@ -146,6 +146,9 @@ struct Transition {
     id: String,
 }
 
+/// The most characters of Jira's summary.
+pub(super) const SUMMARY: usize = 255;
+
 fn receipt(issue: Issue, detail: &str) -> Receipt {
     Receipt { detail: format!("Jira issue {} {detail}", issue.key), remote: issue.key }
 }
@@ -175,13 +178,18 @@ impl Desk for Jira {
         true
     }
 
+    /// Half of the 32,767 that Jira takes: whether what surrounds the text in a document counts is not documented.
+    fn longest(&self) -> Option<usize> {
+        Some(16_000)
+    }
+
     async fn create(&self, ticket: &Ticket) -> Result<Receipt, DeliveryError> {
         let mut labels = self.labels.clone();
         labels.push(marker(&ticket.key));
         let mut fields = json!({
             "project": { "key": self.project },
             "issuetype": { "name": self.issue_type },
-            "summary": summary(&ticket.subject),
+            "summary": line(&ticket.subject, SUMMARY),
             "description": document(&ticket.body),
             "labels": labels,
         });
@@ -240,13 +248,7 @@ impl Desk for Jira {
     }
 
     async fn standing(&self, id: &str) -> Result<Option<Standing>, DeliveryError> {
-        let issue = self.shown(remote(self.api.who(), id)?).await?;
-        let declined = |resolution: &Resolution| self.declined_resolutions.contains(&resolution.id);
-        Ok(Some(match issue.done() {
-            true if issue.resolution.as_ref().is_some_and(declined) => Standing::Declined,
-            true => Standing::Closed,
-            false => Standing::Open,
-        }))
+        self.stands(remote(self.api.who(), id)?).await.map(Some)
     }
 
     async fn turn(&self, id: &str, news: News) -> Result<(), DeliveryError> {
@@ -257,8 +259,7 @@ impl Desk for Jira {
         };
         let Some(wanted) = wanted else { return Ok(()) };
         let id = remote(self.api.who(), id)?;
-        let done = self.shown(id).await?.done();
-        if done == (news == News::Over) {
+        if !turns(news, self.stands(id).await?) {
             return Ok(());
         }
         let path: &[&str] = &["rest", "api", "3", "issue", id, "transitions"];
@@ -281,14 +282,8 @@ impl Desk for Jira {
     }
 }
 
-impl Fielded {
-    fn done(&self) -> bool {
-        self.status.status_category.key == "done"
-    }
-}
-
 impl Jira {
-    async fn shown(&self, id: &str) -> Result<Fielded, DeliveryError> {
+    async fn stands(&self, id: &str) -> Result<Standing, DeliveryError> {
         let call = Call {
             path: &["rest", "api", "3", "issue", id],
             query: &[("fields", "status,resolution")],
@@ -296,11 +291,11 @@ impl Jira {
             ..Call::default()
         };
         let shown: Shown = self.api.call(call).await?.json(self.api.who())?;
-        Ok(shown.fields)
+        let declined = |resolution: &Resolution| self.declined_resolutions.contains(&resolution.id);
+        Ok(match shown.fields.status.status_category.key == "done" {
+            true if shown.fields.resolution.as_ref().is_some_and(declined) => Standing::Declined,
+            true => Standing::Closed,
+            false => Standing::Open,
+        })
     }
-}
-
-/// Jira's summary is one line of at most 255 characters.
-pub(super) fn summary(subject: &str) -> String {
-    subject.replace(['\r', '\n'], " ").chars().take(255).collect()
 }

@@ -10,9 +10,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    api::{Api, Auth, Call, marked, marker, remote},
+    api::{Api, Auth, Call, line, marked, marker, remote, turns},
     fields::Fields,
-    jira::summary,
+    jira::SUMMARY,
 };
 use crate::channels::{
     Comment, DeliveryError, Desk, News, Parts, Plugin, Receipt, SettingsError, Standing, Ticket,
@@ -141,12 +141,6 @@ struct Status {
     status: String,
 }
 
-impl Status {
-    fn done(&self) -> bool {
-        self.status_category.eq_ignore_ascii_case("done")
-    }
-}
-
 #[derive(Deserialize)]
 struct Transitions {
     values: Vec<Transition>,
@@ -171,10 +165,15 @@ impl Desk for Jsm {
         true
     }
 
+    /// It takes 32,767, with what marks a comment.
+    fn longest(&self) -> Option<usize> {
+        Some(32_000)
+    }
+
     async fn create(&self, ticket: &Ticket) -> Result<Receipt, DeliveryError> {
         // The marker first: the search matches the summary, which is cut at its end.
         let mut fields = json!({
-            "summary": summary(&format!("[{}] {}", marker(&ticket.key), ticket.subject)),
+            "summary": line(&format!("[{}] {}", marker(&ticket.key), ticket.subject), SUMMARY),
             "description": ticket.body,
         });
         self.fields.fill(&mut fields, ticket, &self.environment)?;
@@ -252,12 +251,7 @@ impl Desk for Jsm {
     }
 
     async fn standing(&self, id: &str) -> Result<Option<Standing>, DeliveryError> {
-        let status = self.status(remote(self.api.who(), id)?).await?;
-        Ok(Some(match status.done() {
-            true if self.declined_statuses.contains(&status.status) => Standing::Declined,
-            true => Standing::Closed,
-            false => Standing::Open,
-        }))
+        self.stands(remote(self.api.who(), id)?).await.map(Some)
     }
 
     async fn turn(&self, id: &str, news: News) -> Result<(), DeliveryError> {
@@ -268,8 +262,7 @@ impl Desk for Jsm {
         };
         let Some(wanted) = wanted else { return Ok(()) };
         let id = remote(self.api.who(), id)?;
-        let done = self.status(id).await?.done();
-        if done == (news == News::Over) {
+        if !turns(news, self.stands(id).await?) {
             return Ok(());
         }
         let path = &["rest", "servicedeskapi", "request", id, "transition"];
@@ -293,10 +286,15 @@ impl Desk for Jsm {
 }
 
 impl Jsm {
-    async fn status(&self, id: &str) -> Result<Status, DeliveryError> {
+    async fn stands(&self, id: &str) -> Result<Standing, DeliveryError> {
         let path = &["rest", "servicedeskapi", "request", id];
         let call = Call { path, of_ticket: true, ..Call::default() };
         let shown: Shown = self.api.call(call).await?.json(self.api.who())?;
-        Ok(shown.current_status)
+        let Status { status_category, status } = shown.current_status;
+        Ok(match status_category.eq_ignore_ascii_case("done") {
+            true if self.declined_statuses.contains(&status) => Standing::Declined,
+            true => Standing::Closed,
+            false => Standing::Open,
+        })
     }
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    api::{Api, Auth, Call, marker, remote},
+    api::{Api, Auth, Call, line, marker, remote, turns},
     fields::{Field, Fields},
 };
 use crate::channels::{
@@ -107,6 +107,8 @@ struct Attachment {
     subject: Option<String>,
 }
 
+/// The most characters of RT's subject.
+const SUBJECT: usize = 200;
 /// What RT's default lifecycle calls a ticket that is over and may be opened again.
 const RESOLVED: &str = "resolved";
 /// What it calls one that somebody declined: final.
@@ -125,7 +127,8 @@ impl Desk for Rt {
     async fn create(&self, ticket: &Ticket) -> Result<Receipt, DeliveryError> {
         let mut body = json!({
             "Queue": self.queue.of(ticket, &self.environment)?,
-            "Subject": format!("{} [{}]", ticket.subject, marker(&ticket.key)),
+            // The marker first: RT cuts what is too long.
+            "Subject": line(&format!("[{}] {}", marker(&ticket.key), ticket.subject), SUBJECT),
             "ContentType": "text/plain",
             "Content": ticket.body,
         });
@@ -180,6 +183,7 @@ impl Desk for Rt {
         self.api.call(call).await?;
         Ok(receipt(id.to_owned(), "commented"))
     }
+
     async fn find_comment(&self, id: &str, key: &str) -> Result<Option<Receipt>, DeliveryError> {
         let id = remote(self.api.who(), id)?;
         let call = Call {
@@ -208,13 +212,7 @@ impl Desk for Rt {
         let Some(wanted) = wanted else { return Ok(()) };
         let id = remote(self.api.who(), id)?;
         let status = self.status(id).await?;
-        let closed = |status: &str| self.stands(status) != Standing::Open;
-        // What a person closed already stays closed; what one declined is never opened again.
-        let settled = match news {
-            News::Over => closed(&status),
-            _ => !closed(&status) || DECLINED.contains(&status.as_str()),
-        };
-        if settled || status == wanted {
+        if !turns(news, self.stands(&status)) || status == wanted {
             return Ok(());
         }
         let call = Call {

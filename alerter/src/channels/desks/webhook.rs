@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 use crate::channels::{
-    Comment, DeliveryError, Desk, Parts, Plugin, Receipt, SettingsError, Ticket,
+    Comment, DeliveryError, Desk, News, Parts, Plugin, Receipt, SettingsError, Ticket,
     hook::{Hook, HookSettings, receipt},
     http::Effect,
 };
@@ -44,6 +44,8 @@ struct Said<'a> {
     ticket: &'a str,
     key: &'a str,
     text: &'a str,
+    /// `progress`, `over` or `again`.
+    news: News,
 }
 
 #[async_trait]
@@ -67,8 +69,8 @@ impl Desk for ByWebhook {
     }
 
     async fn comment(&self, remote: &str, comment: &Comment<'_>) -> Result<Receipt, DeliveryError> {
-        let Comment { key, text, at, .. } = *comment;
-        let data = Said { environment: &self.environment, ticket: remote, key, text };
+        let Comment { key, text, at, news } = *comment;
+        let data = Said { environment: &self.environment, ticket: remote, key, text, news };
         let answer = self.hook.post(Effect::Once, "ticket.comment", key, at, data).await?;
         // Whatever id the comment has over there, the ticket stays the same.
         Ok(Receipt { remote: remote.to_owned(), ..receipt(&answer) })

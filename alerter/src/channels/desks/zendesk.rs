@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    api::{Api, Auth, Call, marked, marker, remote},
+    api::{Api, Auth, Call, line, marked, marker, remote, turns},
     fields::{Field, Fields},
 };
 use crate::channels::{
@@ -124,6 +124,8 @@ struct Stands {
     tags: Vec<String>,
 }
 
+/// The most characters of a subject; Zendesk documents no limit.
+const SUBJECT: usize = 255;
 /// What Zendesk changes no more.
 const CLOSED: &str = "closed";
 
@@ -137,11 +139,16 @@ impl Desk for Zendesk {
         true
     }
 
+    /// It takes 64 KiB; a character of these texts seldom has more than one byte.
+    fn longest(&self) -> Option<usize> {
+        Some(32_000)
+    }
+
     async fn create(&self, ticket: &Ticket) -> Result<Receipt, DeliveryError> {
         let marker = marker(&ticket.key);
         let tags = self.tags.iter().map(|tag| tag.of(ticket, &self.environment));
         let mut body = json!({
-            "subject": ticket.subject,
+            "subject": line(&ticket.subject, SUBJECT),
             "comment": { "body": ticket.body, "public": false },
             "external_id": marker,
             "tags": tags.collect::<Result<Vec<_>, _>>()?,
@@ -193,7 +200,8 @@ impl Desk for Zendesk {
         let id = remote(self.api.who(), id)?;
         let call = Call {
             path: &["api", "v2", "tickets", id, "comments"],
-            query: &[("sort_order", "desc"), ("per_page", "100")],
+            // Few enough that long ones fit into one answer, which has each thrice.
+            query: &[("sort_order", "desc"), ("per_page", "25")],
             of_ticket: true,
             ..Call::default()
         };
@@ -205,12 +213,7 @@ impl Desk for Zendesk {
 
     async fn standing(&self, id: &str) -> Result<Option<Standing>, DeliveryError> {
         let ticket = self.shown(remote(self.api.who(), id)?).await?;
-        let declined = self.declined_tag.as_ref().is_some_and(|tag| ticket.tags.contains(tag));
-        Ok(Some(match ticket.status.as_str() {
-            "solved" | CLOSED if declined => Standing::Declined,
-            "solved" | CLOSED => Standing::Closed,
-            _ => Standing::Open,
-        }))
+        Ok(Some(self.stands(&ticket)))
     }
 
     async fn turn(&self, id: &str, news: News) -> Result<(), DeliveryError> {
@@ -222,12 +225,7 @@ impl Desk for Zendesk {
         let id = remote(self.api.who(), id)?;
         let path = &["api", "v2", "tickets", id];
         let ticket = self.shown(id).await?;
-        let status = ticket.status.as_str();
-        let change = match news {
-            News::Over => !matches!(status, "solved" | CLOSED),
-            _ => status == "solved",
-        };
-        if change {
+        if ticket.status != CLOSED && turns(news, self.stands(&ticket)) {
             let call = Call {
                 method: Method::PUT,
                 path,
@@ -242,6 +240,15 @@ impl Desk for Zendesk {
 }
 
 impl Zendesk {
+    fn stands(&self, ticket: &Stands) -> Standing {
+        let declined = self.declined_tag.as_ref().is_some_and(|tag| ticket.tags.contains(tag));
+        match ticket.status.as_str() {
+            "solved" | CLOSED if declined => Standing::Declined,
+            "solved" | CLOSED => Standing::Closed,
+            _ => Standing::Open,
+        }
+    }
+
     async fn shown(&self, id: &str) -> Result<Stands, DeliveryError> {
         let path = &["api", "v2", "tickets", id];
         let call = Call { path, of_ticket: true, ..Call::default() };

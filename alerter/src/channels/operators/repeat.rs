@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use daemon::{CancellationToken, Clock, Timestamp};
 use tokio::{sync::watch, task::JoinSet};
 
-use crate::channels::{Notice, Operators, Repeat};
+use crate::channels::{DeliveryError, Notice, Operators, Repeat};
 
 /// Without a report of any source for so long, nobody knows whether the watchdog would still fire.
 const UNHEARD: Duration = Duration::from_secs(300);
@@ -63,9 +63,17 @@ async fn one(
             if !lasts() {
                 continue;
             }
-            if let Err(why) = channel.notify(notice).await {
-                error = Some(why);
-                break;
+            match channel.notify(notice).await {
+                Ok(_) => {}
+                // It takes this one never; the others must not be taken for over.
+                Err(why @ DeliveryError::Permanent { .. }) => {
+                    error = Some(why);
+                    continue;
+                }
+                Err(why) => {
+                    error = Some(why);
+                    break;
+                }
             }
             // Its end may have been delivered while this was on its way, and must have the last word.
             if !lasts() {

@@ -3,7 +3,7 @@
 use basiq_alerter::channels::DeliveryError;
 
 use super::{
-    TOKEN, discreet, hostile, kind, of_ticket,
+    TOKEN, Work, discreet, hostile, kind, of_ticket,
     plugins::{Way, rows},
     repeatable, usual,
 };
@@ -90,11 +90,13 @@ async fn an_answer_without_end_is_not_read_to_its_end() {
     let folder = tempfile::tempdir().unwrap();
     for (who, way) in rows() {
         let Way::Http(make, _) = way else { continue };
-        let web = Web::start(Reply::Say(200, "", "x".repeat(3 * 1024 * 1024))).await;
+        let web = Web::start(Reply::Say(200, "", "x".repeat(5 * 1024 * 1024))).await;
         let made = make(folder.path(), &web.url);
         for work in made.works() {
             let outcome = made.run(work, &usual()).await;
-            assert_eq!(kind(&outcome), "unknown", "{who} {work:?}: {outcome:?}");
+            // What was to be done once may have been done; the rest is asked again.
+            let once = matches!(work, Work::Message | Work::Create | Work::Comment);
+            assert_eq!(kind(&outcome), if once { "unknown" } else { "retry" }, "{who} {work:?}: {outcome:?}");
         }
     }
 }

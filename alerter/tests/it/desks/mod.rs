@@ -36,8 +36,12 @@ pub(super) trait Stage {
     fn desk(&self) -> Arc<dyn Desk>;
     /// Between plugin and desk.
     fn faults(&self) -> &Faults;
-    /// How the path of a create ends, and of a comment.
+    /// How the path of a create ends, and of a comment on the first ticket.
     fn paths(&self) -> (&'static str, &'static str);
+    /// How the path of a comment on the third ticket ends.
+    fn third(&self) -> &'static str {
+        self.paths().1
+    }
     /// All tickets.
     fn seen(&self) -> impl Future<Output = Vec<Seen>>;
     /// A person closes the ticket, or declines it for good.
@@ -188,7 +192,47 @@ pub(super) async fn storm<S: Stage>(
     process.ends().await;
 }
 
-/// Both, one after the other, at one desk and on one clock.
+/// Three hundred of a kind make one ticket whose text the desk may not take whole. All of them are named on it, once,
+/// though the answer to what goes on in a comment is lost.
+pub(super) async fn long_storm<S: Stage>(
+    stage: &S,
+    clock: &daemon::Clock,
+    world: &mut World,
+    hand: &daemon::Hand,
+) {
+    let place = Place::file();
+    let hands = Arc::new(Remembers::default());
+    let before = stage.seen().await.len();
+    let process = start_with(&place, clock, &hands, stage.desk()).await;
+    let goes_on = stage.desk().longest().is_some();
+    let name = |n: usize| format!("{n:03}-{}", "x".repeat(60));
+    for n in 0..300 {
+        world.fails(&name(n), "unknown");
+    }
+    if goes_on {
+        stage.faults().next(stage.third(), Fault::CutAfter);
+    }
+    pass(&process, world, hand, 6 * 60 + 16).await;
+    if goes_on {
+        until("the lost answer", async || process.count(EffectState::Unknown).await == 1).await;
+        pass(&process, world, hand, 6).await;
+    }
+    until("all is said", async || process.count(EffectState::Delivered).await == 1).await;
+    assert!(stage.faults().spent());
+    let tickets = stage.seen().await;
+    assert_eq!(tickets.len(), before + 1, "one storm, one ticket");
+    let ticket = tickets.last().unwrap();
+    assert_eq!(ticket.comments.is_empty(), !goes_on, "{} comments", ticket.comments.len());
+    let text = format!("{}{}", ticket.text, ticket.comments.concat()).replace("\\n", "\n");
+    for n in 0..300 {
+        let line = format!("c-{0} u-{0}", name(n));
+        assert_eq!(text.matches(&line).count(), 1, "{line}");
+    }
+    assert!(text.contains("corr-1"), "the facts of its samples are there too");
+    process.ends().await;
+}
+
+/// All of them, one after the other, at one desk and on one clock.
 pub(super) async fn whole<S: Stage>(make: impl AsyncFnOnce(daemon::Clock) -> Option<S>) {
     let (mut world, clock, hand) = begin();
     let Some(stage) = make(clock.clone()).await else { return };
@@ -196,4 +240,7 @@ pub(super) async fn whole<S: Stage>(make: impl AsyncFnOnce(daemon::Clock) -> Opt
     let (mut other, _, _) = begin();
     other.now = world.now;
     storm(&stage, &clock, &mut other, &hand).await;
+    let (mut third, _, _) = begin();
+    third.now = other.now;
+    long_storm(&stage, &clock, &mut third, &hand).await;
 }

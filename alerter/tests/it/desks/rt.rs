@@ -136,6 +136,10 @@ async fn a_real_request_tracker_refuses_in_ways_that_are_told_apart() {
     assert_eq!(shown["CustomFields"][0]["values"][0], "c-1");
     assert_eq!(works.find(&ticket().key).await.unwrap().unwrap().remote, filed.remote);
     assert_eq!(works.find("another").await.unwrap(), None);
+    let subject = "a bank of a very long name ".repeat(12);
+    let long = basiq_alerter::channels::Ticket { key: "long".to_owned(), subject, ..ticket() };
+    let named = works.create(&long).await.unwrap();
+    assert_eq!(works.find("long").await.unwrap().unwrap().remote, named.remote, "a long subject is found");
     // Not set to turn tickets: a person does.
     works.turn(&filed.remote, News::Over).await.unwrap();
     assert_eq!(rt.get(&format!("ticket/{}", filed.remote)).await.unwrap()["Status"], "new");

@@ -21,6 +21,8 @@ const EMAIL: &str = "robot@partner.example";
 const TOKEN: &str = "t0ken-5ecret";
 /// The first ticket's id: its path is where the first comment's answer is lost.
 const FIRST: u64 = 35436;
+/// The most bytes that a comment may have.
+const LONGEST: usize = 65_535;
 
 struct Ticket {
     id: u64,
@@ -85,8 +87,8 @@ impl Zendesk {
                 return hit.with("x-idempotency-lookup: hit");
             }
         }
-        if fields["comment"]["body"].as_str().is_none_or(str::is_empty) {
-            return invalid("Description: cannot be blank");
+        if fields["comment"]["body"].as_str().is_none_or(|text| text.is_empty() || text.len() > LONGEST) {
+            return invalid("Description: cannot be blank, or is too long");
         }
         let source = &fields["via_followup_source_id"];
         if !source.is_null() {
@@ -153,6 +155,9 @@ impl Zendesk {
                 ticket.updates.push(now);
                 let change = &body["ticket"];
                 if let Some(text) = change["comment"]["body"].as_str() {
+                    if text.len() > LONGEST {
+                        return invalid("Comment: is too long");
+                    }
                     ticket.comments.push(text.to_owned());
                 }
                 if let Some(status) = change["status"].as_str() {
@@ -183,6 +188,10 @@ impl Stage for Double {
 
     fn paths(&self) -> (&'static str, &'static str) {
         ("/tickets", "/tickets/35436")
+    }
+
+    fn third(&self) -> &'static str {
+        "/tickets/35438"
     }
 
     async fn seen(&self) -> Vec<Seen> {
@@ -282,6 +291,8 @@ async fn a_solved_ticket_with_the_tag_of_wont_fix_is_declined() {
     assert_eq!(double.desk.standing(&filed.remote).await.unwrap(), Some(Standing::Open));
     set("solved");
     assert_eq!(double.desk.standing(&filed.remote).await.unwrap(), Some(Standing::Declined));
+    double.desk.turn(&filed.remote, News::Again).await.unwrap();
+    assert_eq!(double.zendesk.tickets.lock().unwrap()[0].status, "solved", "nothing opens it again");
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! A delivery stands in the trace of the demand that it follows, however long that takes, also across a restart.
 
+use std::sync::Mutex;
+
 use opentelemetry::trace::{TraceId, TracerProvider as _};
 use opentelemetry_sdk::{
     error::OTelSdkResult,

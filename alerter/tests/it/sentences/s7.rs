@@ -24,6 +24,7 @@ pub(super) const SENTENCES: &[Sentence] = &[
         "At least 10 connections",
         &[
             "ten_of_a_kind_make_one_storm_ticket",
+            "a_whole_incident_and_a_storm_at_jira",
             "nine_of_a_kind_have_a_ticket_each",
             "later_ones_join_the_storm_and_its_recoveries_are_comments",
             "a_storm_hears_of_half_of_nine_tenths_and_of_all",

@@ -56,6 +56,15 @@ impl Sim {
         Violation { connection: connection.to_owned(), at: self.now, what: format!("{}{state}", what.into()) }
     }
 
+    /// Whoever gets notices as alerts knows them by their labels alone: the end of one must not be that of another.
+    pub(super) fn notices_are_told_apart(&self) -> Result<(), Violation> {
+        let mut labels = BTreeSet::new();
+        match self.planner.lasting().into_iter().find(|notice| !labels.insert(notice.labels.clone())) {
+            Some(twin) => Err(self.violation("", format!("two notices have the labels {:?}", twin.labels))),
+            None => Ok(()),
+        }
+    }
+
     /// Somebody outside took it; `known` says whether the alerter heard so.
     pub(super) fn taken(
         &mut self,

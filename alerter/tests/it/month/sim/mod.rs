@@ -205,6 +205,7 @@ impl Sim {
                 input.people.push((user.clone(), truth::person(user)));
             }
             self.keep(changes);
+            self.notices_are_told_apart()?;
             input.outcomes = self.deliver()?;
             for Outcome { effect, .. } in &input.outcomes {
                 (&effect.key, effect.state, &effect.reason, self.step).hash(&mut self.history);

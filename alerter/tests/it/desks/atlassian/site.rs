@@ -1,55 +1,56 @@
-//! Jira Cloud and Jira Service Management Cloud as far as their documentation describes what the plugins
-//! use: authentication, required fields, documents, search that lags behind, transitions by id.
+//! The double: Jira and its service desk on one site, with issues that keep what was written to them.
 
 use std::sync::{Arc, Mutex};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use basiq_alerter::channels::{Desk, Plugin, Standing, desks};
 use daemon::{Clock, Timestamp};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use super::{Seen, Stage, whole};
-use crate::{
-    channels_files::parts as parts_of,
-    support::{
-        http::{AsyncHandler, Faults, Said, parts, serve},
-        web::Got,
-    },
+use crate::support::{
+    http::{AsyncHandler, Said, parts},
+    web::Got,
 };
 
-const EMAIL: &str = "robot@partner.example";
-const TOKEN: &str = "t0ken-5ecret";
-const CLOSE: &str = "31";
-const REOPEN: &str = "11";
+pub(super) const EMAIL: &str = "robot@partner.example";
+pub(super) const TOKEN: &str = "t0ken-5ecret";
+pub(super) const CLOSE: &str = "31";
+pub(super) const REOPEN: &str = "11";
 /// "Seconds to minutes": less than the alerter waits before it searches.
 const LAG: SignedDuration = SignedDuration::from_mins(4);
 
 #[derive(Clone)]
-struct Issue {
-    key: String,
-    fields: Value,
-    comments: Vec<(Value, bool)>,
-    done: bool,
+pub(super) struct Issue {
+    pub(super) key: String,
+    pub(super) fields: Value,
+    pub(super) comments: Vec<(Value, bool)>,
+    pub(super) done: bool,
     /// Done as what nobody will mend.
-    declined: bool,
+    pub(super) declined: bool,
     created: Timestamp,
 }
 
-struct Site {
-    issues: Mutex<Vec<Issue>>,
-    clock: Clock,
+pub(super) struct Site {
+    pub(super) issues: Mutex<Vec<Issue>>,
+    pub(super) clock: Clock,
 }
 
-/// Every text of an Atlassian document, or why it is none.
+/// The most characters that a description or a comment may have.
+const LONGEST: usize = 32_767;
+
+/// Every text of an Atlassian document, or why it is none. That what surrounds the text counts as well is the strictest
+/// reading of the limit.
 fn document(node: &Value) -> Result<String, &'static str> {
+    if node.to_string().chars().count() > LONGEST {
+        return Err("The entered text is too long. It exceeds the allowed limit of 32,767 characters.");
+    }
     if node["type"] != "doc" || node["version"] != 1 {
         return Err("INVALID_INPUT: not a document of version 1");
     }
     inside(node)
 }
 
-fn inside(node: &Value) -> Result<String, &'static str> {
+pub(super) fn inside(node: &Value) -> Result<String, &'static str> {
     let mut text = String::new();
     for child in node["content"].as_array().ok_or("INVALID_INPUT: no content")? {
         match child["type"].as_str() {
@@ -166,7 +167,7 @@ impl Site {
         Said::json(200, &json!({ "issues": found, "isLast": true }))
     }
 
-    fn with<T>(&self, key: &str, then: impl FnOnce(&mut Issue) -> T) -> Option<T> {
+    pub(super) fn with<T>(&self, key: &str, then: impl FnOnce(&mut Issue) -> T) -> Option<T> {
         self.issues.lock().unwrap().iter_mut().find(|issue| issue.key == key).map(then)
     }
 
@@ -206,8 +207,12 @@ impl Site {
         }
         let fields = body["requestFieldValues"].as_object().cloned().unwrap_or_default();
         for name in ["summary", "description", "customfield_2"] {
-            if fields.get(name).and_then(Value::as_str).is_none_or(str::is_empty) {
-                return Said::json(400, &json!({ "errorMessage": format!("{name} is required.") }));
+            let text = fields.get(name).and_then(Value::as_str).unwrap_or_default();
+            if text.is_empty() || text.chars().count() > LONGEST {
+                return Said::json(
+                    400,
+                    &json!({ "errorMessage": format!("{name} is required, or too long.") }),
+                );
             }
         }
         if fields.len() != 3 {
@@ -273,7 +278,9 @@ impl Site {
                 Said::json(200, &json!({ "values": page, "isLastPage": last }))
             }
             ("POST", ["comment"], Some(body)) => match (&body["body"], &body["public"]) {
-                (Value::String(text), Value::Bool(public)) if !text.is_empty() => {
+                (Value::String(text), Value::Bool(public))
+                    if !text.is_empty() && text.chars().count() <= LONGEST =>
+                {
                     issue.comments.push((json!(text), *public));
                     Said::json(201, &json!({ "id": "1" }))
                 }
@@ -296,120 +303,4 @@ fn turn(issue: &mut Issue, id: &Value) -> Said {
     }
     issue.done = !issue.done;
     Said::empty(204)
-}
-
-struct Double {
-    site: Arc<Site>,
-    faults: Faults,
-    desk: Arc<dyn Desk>,
-    paths: (&'static str, &'static str),
-    _folder: tempfile::TempDir,
-}
-
-impl Stage for Double {
-    fn desk(&self) -> Arc<dyn Desk> {
-        self.desk.clone()
-    }
-
-    fn faults(&self) -> &Faults {
-        &self.faults
-    }
-
-    fn paths(&self) -> (&'static str, &'static str) {
-        self.paths
-    }
-
-    async fn seen(&self) -> Vec<Seen> {
-        let text =
-            |value: &Value| value.as_str().map(str::to_owned).unwrap_or_else(|| inside(value).unwrap());
-        let seen = |issue: &Issue| Seen {
-            id: issue.key.clone(),
-            text: format!("{}\n{}", text(&issue.fields["summary"]), text(&issue.fields["description"])),
-            comments: issue.comments.iter().map(|(body, _)| text(body)).collect(),
-            open: !issue.done,
-        };
-        self.site.issues.lock().unwrap().iter().map(seen).collect()
-    }
-
-    async fn person_closes(&self, id: &str) {
-        self.site.with(id, |issue| issue.done = true).unwrap();
-    }
-}
-
-async fn site(clock: &Clock) -> (Arc<Site>, Faults, String, tempfile::TempDir) {
-    let site = Arc::new(Site { issues: Mutex::default(), clock: clock.clone() });
-    let faults = Faults::default();
-    let url = serve(faults.clone(), site.clone()).await;
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("token"), TOKEN).unwrap();
-    (site, faults, url, folder)
-}
-
-async fn jira(clock: Clock) -> Option<Double> {
-    let (site, faults, url, folder) = site(&clock).await;
-    let settings = format!(
-        "name: jira\nurl: {url}\nemail: {EMAIL}\ntoken_file: {}\nproject: BANK\nissue_type: Incident\n\
-         labels: [bank]\nclose_transition: '{CLOSE}'\nreopen_transition: '{REOPEN}'\n\
-         declined_resolutions: ['10001']\nfields:\n\
-         \x20 priority: {{name: \"{{% if connections|length > 9 %}}Highest{{% else %}}Medium{{% endif %}}\"}}\n\
-         \x20 customfield_10010: {{value: \"{{{{ 'Bank A' if institution == 'AU00001' else 'Other' }}}}\"}}\n",
-        folder.path().join("token").display()
-    );
-    let settings: desks::jira::Settings = serde_saphyr::from_str(&settings).unwrap();
-    let desk = settings.build(&parts_of(folder.path())).unwrap();
-    Some(Double { site, faults, desk, paths: ("/issue", "/comment"), _folder: folder })
-}
-
-async fn jsm(clock: Clock) -> Option<Double> {
-    let (site, faults, url, folder) = site(&clock).await;
-    let settings = format!(
-        "name: jsm\nurl: {url}\nemail: {EMAIL}\ntoken_file: {}\nservice_desk: '7'\nrequest_type: '11'\n\
-         internal_comments: true\nclose_transition: '{CLOSE}'\nreopen_transition: '{REOPEN}'\n\
-         declined_statuses: [Abgelehnt]\nfields:\n\
-         \x20 customfield_2: \"{{{{ environment }}}}: {{{{ scenario }}}}\"\n",
-        folder.path().join("token").display()
-    );
-    let settings: desks::jsm::Settings = serde_saphyr::from_str(&settings).unwrap();
-    let desk = settings.build(&parts_of(folder.path())).unwrap();
-    Some(Double { site, faults, desk, paths: ("/request", "/comment"), _folder: folder })
-}
-
-#[tokio::test]
-async fn a_whole_incident_and_a_storm_at_jira() {
-    whole(jira).await;
-}
-
-#[tokio::test]
-async fn a_whole_incident_and_a_storm_at_jira_service_management() {
-    whole(jsm).await;
-}
-
-#[tokio::test]
-async fn priorities_and_required_fields_follow_the_ticket_at_jira() {
-    let clock = Clock::system();
-    let double = jira(clock.clone()).await.unwrap();
-    let mut ticket = crate::channels_files::ticket();
-    double.desk.create(&ticket).await.unwrap();
-    ticket.institution = "AU00001".to_owned();
-    ticket.connections = (0..10).map(|n| format!("c-{n}")).collect();
-    double.desk.create(&ticket).await.unwrap();
-    let issues = double.site.issues.lock().unwrap();
-    let of = |n: usize| {
-        let fields = &issues[n].fields;
-        (fields["priority"]["name"].clone(), fields["customfield_10010"]["value"].clone())
-    };
-    assert_eq!(of(0), (json!("Medium"), json!("Other")));
-    assert_eq!(of(1), (json!("Highest"), json!("Bank A")));
-}
-
-#[tokio::test]
-async fn what_people_decline_is_told_apart_from_what_they_close() {
-    for double in [jira(Clock::system()).await.unwrap(), jsm(Clock::system()).await.unwrap()] {
-        let filed = double.desk.create(&crate::channels_files::ticket()).await.unwrap();
-        assert_eq!(double.desk.standing(&filed.remote).await.unwrap(), Some(Standing::Open));
-        double.site.with(&filed.remote, |issue| (issue.done, issue.declined) = (true, true)).unwrap();
-        assert_eq!(double.desk.standing(&filed.remote).await.unwrap(), Some(Standing::Declined));
-        double.site.with(&filed.remote, |issue| issue.declined = false).unwrap();
-        assert_eq!(double.desk.standing(&filed.remote).await.unwrap(), Some(Standing::Closed));
-    }
 }

@@ -1,5 +1,7 @@
 //! The line of one channel: what waits for it, what is in hand, and when the next may begin.
 
+mod spread;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::{
@@ -22,19 +24,17 @@ use super::{
     circuit::Circuit,
     places::{Places, Ticket},
     policy,
-    queue::{ANY, Queue},
+    queue::Queue,
     verify,
 };
 use crate::{
     evidence::Snapshot,
-    plan::{Outcome, Stop, Stops, after, share, since},
+    plan::{Outcome, Stop, Stops, after},
     store::{Effect, EffectState, Replicas},
 };
 
 /// How soon one is looked at again that waits for evidence or for the end of a pause.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
-/// How long (real time) claims that were under way when a line spread what is due may take to arrive.
-const ARRIVES: Duration = Duration::from_millis(500);
 
 pub(super) struct Line {
     name: String,
@@ -263,63 +263,6 @@ impl Line {
         }
     }
 
-    /// After a time without evidence, what became due in it restarts spread out.
-    async fn mind_evidence(&mut self, as_of: Option<Timestamp>, now: Timestamp) {
-        let fresh = as_of.is_some_and(|as_of| since(now, as_of) <= self.work.limits.evidence_age);
-        match self.blind {
-            None if !fresh => self.blind = Some(now),
-            Some(began) if fresh => {
-                self.blind = None;
-                if since(now, began) > self.work.limits.evidence_age {
-                    self.spread(now).await;
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// How long nothing begins, because what was being claimed while the rest was spread is still to be spread.
-    async fn gathers(&mut self, now: Timestamp) -> Option<Duration> {
-        let left = ARRIVES.checked_sub(self.spread?.elapsed()).filter(|left| !left.is_zero());
-        if left.is_some() && self.waiting.len() > 0 {
-            let began = self.spread;
-            self.spread(now).await;
-            self.spread = began;
-        }
-        if left.is_none() {
-            self.spread = None;
-        }
-        left
-    }
-
-    /// Spreads what is due over half an hour, unless it is no more than goes at once anyway. What was put off is due
-    /// with the next look at it.
-    async fn spread(&mut self, now: Timestamp) {
-        let due = after(now, LOOK_AGAIN);
-        // What this replica has claimed is spread with the rest.
-        self.hand_back(now).await;
-        self.spread = self.shared().map(|_| Instant::now());
-        self.room.store(0, Ordering::Relaxed);
-        if let Some(replicas) = self.shared() {
-            let over = self.work.limits.catch_up_spread.saturating_sub(LOOK_AGAIN);
-            let least = self.work.pace.burst as u32;
-            if let Err(error) = replicas.spread(&self.name, due, over, least).await {
-                tracing::error!(reason = %error, channel = self.name, "what is due could not be spread out");
-            }
-            return;
-        }
-        self.waiting.ripen(due, |_| ANY);
-        let due = self.waiting.take_due();
-        let many = due.len() as f64 > self.work.pace.burst;
-        for mut effect in due {
-            if many {
-                let later = self.work.limits.catch_up_spread.mul_f64(share(&effect.key));
-                effect.next_attempt = after(now, later).min(effect.expires);
-            }
-            self.waiting.put(effect);
-        }
-    }
-
     /// Marks what was chosen, and hands over what may still be attempted.
     async fn hand_over(&mut self, chosen: Vec<(Effect, Vec<String>, Ticket)>, running: &mut JoinSet<Done>) {
         if chosen.is_empty() {
@@ -396,23 +339,6 @@ impl Line {
             self.waiting.put(outcome.effect.clone());
         }
         let _ = self.signals.send(Signal::Outcome(Box::new(outcome))).await;
-    }
-
-    /// What this replica cannot deliver for now, others may.
-    async fn hand_back(&mut self, now: Timestamp) {
-        if self.shared().is_none() {
-            return;
-        }
-        let keys: Vec<String> = self.waiting.take_all().into_iter().map(|effect| effect.key).collect();
-        self.let_go(&keys, now).await;
-    }
-
-    async fn let_go(&self, keys: &[String], at: Timestamp) {
-        let Some(replicas) = self.shared() else { return };
-        if let Err(error) = replicas.put_back(keys, at).await {
-            // They come free before this replica claims again, or with its end.
-            tracing::error!(reason = %error, channel = self.name, "claims could not be handed back");
-        }
     }
 
     /// Puts one off that spends no attempt. The store hears of it if that is news, not with each look.

@@ -1,46 +1,11 @@
-//! Behaviour, section 5: messages to users. Each test quotes its sentence.
+//! Behaviour, section 5: openings of messages to users. Each test quotes its sentence.
 
 use basiq_alerter::{
-    incidents::{Message, MessageState},
-    plan::{Command, Person},
+    plan::Person,
     store::{EffectState, Phase},
 };
 
 use crate::world::{Answer, World, hours, minutes};
-
-/// "A closing message is owed exactly to those whose opening was accepted by the relay": also where the connection fails
-/// anew before it could be sent, and one message then answers both.
-#[test]
-fn an_end_that_could_not_be_told_is_told_with_the_next_one() {
-    for told_again in [false, true] {
-        let mut world = World::new();
-        world.fails("a", "invalid-credentials");
-        world.pass(hours(1));
-        world.recovers("a");
-        world.answer = Answer::Nothing;
-        world.pass(hours(26));
-        // No rule asks for anything yet, and nobody is told of a recovery from which it has fallen.
-        world.rules = false;
-        world.fails("a", "invalid-credentials");
-        world.answer = Answer::Takes;
-        world.pass(minutes(2));
-        world.rules = true;
-        world.restart();
-        world.pass(if told_again { hours(1) } else { minutes(5) });
-        world.recovers("a");
-        world.pass(hours(1));
-        let expected: &[&str] =
-            if told_again { &["credentials", "credentials", "ready"] } else { &["credentials", "ready"] };
-        assert_eq!(world.templates("a"), expected);
-        let openings = world.of(Phase::Opening);
-        let last = openings.last().unwrap().message().message_id.clone();
-        let closing = world.of(Phase::Closing)[0].message();
-        assert_eq!(closing.in_reply_to, Some(last), "in the same thread");
-        let owes = |message: &Message| matches!(message.state, MessageState::Told { .. });
-        let owing = world.incidents.values().filter(|incident| incident.messages.iter().any(owes));
-        assert_eq!((world.incidents.len(), owing.count()), (2, 0), "{:#?}", world.incidents);
-    }
-}
 
 /// "Settling before an opening: 15 min for credentials-like scenarios".
 #[test]
@@ -195,112 +160,6 @@ fn a_merged_message_speaks_only_of_what_still_holds() {
     assert_eq!(world.templates("b"), ["credentials", "ready"]);
 }
 
-/// "A closing message is owed exactly to those whose opening was accepted by the relay (250), in the same
-/// thread, after 30 minutes of health and only if still healthy; no cooldown applies."
-#[test]
-fn a_closing_is_owed_to_those_who_were_told_after_half_an_hour_of_health() {
-    let mut world = World::new();
-    world.fails("a", "invalid-credentials");
-    world.pass(hours(1));
-    world.recovers("a");
-    world.pass(hours(3));
-    assert_eq!(world.told("a"), [("credentials".to_owned(), 15), ("ready".to_owned(), 90)]);
-    let opening = world.done[0].message();
-    assert_eq!(world.done[1].message().in_reply_to.as_ref(), Some(&opening.message_id));
-}
-
-/// The same sentence for those whose opening was not accepted.
-#[test]
-fn nobody_is_told_the_end_of_what_nobody_was_told() {
-    for state in [EffectState::Dead, EffectState::Expired, EffectState::Unreachable] {
-        let mut world = World::new();
-        world.answer = Answer::Ends(state);
-        world.fails("a", "invalid-credentials");
-        world.pass(hours(1));
-        world.answer = Answer::Takes;
-        world.recovers("a");
-        world.pass(hours(3));
-        assert_eq!((world.count(Phase::Opening), world.count(Phase::Closing)), (0, 0), "{state}");
-    }
-}
-
-/// "`recovered` and `superseded` owe it; other ends cancel what is pending … and tell nobody."
-#[test]
-fn only_recovered_and_superseded_are_told() {
-    for (reason, closings) in
-        [("recovered", 1), ("superseded", 1), ("deleted", 0), ("consent-ended", 0), ("abandoned", 0)]
-    {
-        let mut world = World::new();
-        world.fails("a", "invalid-credentials");
-        world.pass(hours(1));
-        world.ends("a", reason);
-        world.pass(hours(3));
-        assert_eq!(world.count(Phase::Closing), closings, "{reason}");
-    }
-}
-
-/// "… cancel what is pending".
-#[test]
-fn an_end_cancels_what_is_pending() {
-    let mut world = World::new();
-    world.answer = Answer::Nothing;
-    world.fails("a", "service-unavailable");
-    world.pass(hours(7));
-    let pending = world.effects.values().filter(|effect| !effect.state.is_final()).count();
-    assert!(pending >= 2, "a message and a ticket wait");
-    world.ends("a", "deleted");
-    world.pass(minutes(1));
-    assert!(world.effects.values().all(|effect| effect.state.is_final()), "{:#?}", world.effects);
-}
-
-/// "Hold: if one settling batch … exceeds its limit, all of the batch is held … and can be released by number
-/// or discarded. Holding is a metric and an operator notice on a channel that is not the user's."
-#[test]
-fn a_batch_that_is_too_large_is_held_whole_until_released() {
-    let mut world = World::with(|settings| settings.limits.hold_batch = 5);
-    for n in 0..6 {
-        world.fails(&format!("m{n}"), "invalid-credentials");
-    }
-    world.pass(hours(2));
-    assert_eq!(world.count(Phase::Opening), 0);
-    assert_eq!(world.notices("BasiqAlerterHolds"), 1);
-    assert!(world.of(Phase::Notice).iter().all(|done| done.effect.channel == "ops"));
-    world.recovers("m0");
-    world.pass(minutes(1));
-    let number = world.planner.holds().next().unwrap().number;
-    world.obey(Command::Release { hold: number });
-    world.pass(minutes(5));
-    assert_eq!(world.count(Phase::Opening), 5, "one has recovered meanwhile");
-    assert_eq!(world.planner.holds().count(), 0);
-}
-
-/// The same, discarded.
-#[test]
-fn a_discarded_hold_is_never_sent() {
-    let mut world = World::with(|settings| settings.limits.hold_institution = 3);
-    for n in 0..4 {
-        world.fails(&format!("m{n}"), "invalid-credentials");
-    }
-    world.pass(hours(1));
-    let number = world.planner.holds().next().unwrap().number;
-    world.obey(Command::Discard { hold: number });
-    world.pass(hours(30));
-    assert_eq!(world.count(Phase::Opening), 0);
-}
-
-/// "… or one hour of one rule, institution or the whole".
-#[test]
-fn an_hour_that_is_too_full_holds_the_rest() {
-    let mut world = World::with(|settings| settings.limits.hold_all = 3);
-    for n in 0..6 {
-        world.fails(&format!("m{n}"), "invalid-credentials");
-        world.pass(minutes(2));
-    }
-    world.pass(minutes(40));
-    assert_eq!(world.count(Phase::Opening), 3);
-    assert!(world.planner.holds().count() >= 1);
-}
-
 /// A failure that becomes another one asks for another message.
 #[test]
 fn what_turns_into_another_failure_is_told_anew() {
@@ -339,71 +198,6 @@ fn urgency_is_measured_from_when_it_became_due() {
     let openings = world.of(Phase::Opening);
     assert_eq!((openings.len(), openings[1].effect.due), (2, due));
     assert!(openings[1].at.duration_since(due) > hours(20));
-}
-
-/// "Over 20 automatic suppressions, or 2 % of recipients, in an hour stop suppression."
-#[test]
-fn too_many_refusals_in_an_hour_stop_suppression() {
-    let people: Vec<String> = (0..30).map(|n| format!("p{n}")).collect();
-    let people: Vec<&str> = people.iter().map(String::as_str).collect();
-    // Two of a hundred recipients may be gone, and a third is too many.
-    let mut world = World::with(|settings| settings.limits.hold_new_rule = Some(1000));
-    for n in 0..100 {
-        world.fails(&format!("m{n}"), "invalid-credentials");
-    }
-    world.pass(minutes(20));
-    assert_eq!(world.count(Phase::Opening), 100);
-    world.refuses(&people[..2]);
-    assert_eq!((world.suppressed.len(), world.notices("BasiqAlerterSuppressionStopped")), (2, 0));
-    // A restart, or another replica that takes over, does not begin anew.
-    world.restart();
-    world.refuses(&people[2..4]);
-    world.pass(minutes(1));
-    assert_eq!((world.suppressed.len(), world.notices("BasiqAlerterSuppressionStopped")), (2, 1));
-    world.pass(hours(1));
-    world.refuses(&people[4..5]);
-    assert_eq!(world.suppressed.len(), 3, "an hour later it goes on");
-    // However many recipients there are, twenty are enough.
-    let mut world = World::with(|settings| settings.limits.suppress_share = 1.0);
-    for n in 0..40 {
-        world.fails(&format!("m{n}"), "invalid-credentials");
-    }
-    world.pass(minutes(20));
-    world.refuses(&people);
-    assert_eq!(world.suppressed.len(), 20);
-}
-
-/// What a batch that was held turned into something else asks for is not held with it.
-#[test]
-fn what_fails_otherwise_leaves_its_hold() {
-    let mut world = World::with(|settings| settings.limits.hold_new_rule = Some(1));
-    world.fails("a", "invalid-credentials");
-    world.fails("b", "invalid-credentials");
-    world.pass(minutes(20));
-    assert!(world.incident("a").hold.is_some());
-    world.turns("a", "account-locked");
-    world.pass(minutes(20));
-    assert_eq!(world.templates("a"), ["locked"]);
-    assert!(world.templates("b").is_empty());
-}
-
-/// "after 30 minutes of health": counted from the newest end, also where nobody saw the failure before it.
-#[test]
-fn health_is_counted_from_the_newest_end() {
-    let mut world = World::new();
-    world.fails("a", "invalid-credentials");
-    world.pass(hours(1));
-    world.recovers("a");
-    world.pass(minutes(5));
-    // Fails and recovers between two looks.
-    world.now += minutes(20);
-    world.fails("a", "invalid-credentials");
-    world.recovers("a");
-    let ended = world.now;
-    world.pass(hours(2));
-    let closings = world.of(Phase::Closing);
-    assert_eq!(closings.len(), 1);
-    assert!(closings[0].at.duration_since(ended) >= minutes(30));
 }
 
 /// "Annotation text never enters it, only names of installed templates." What a message is made of is stored as

@@ -1,5 +1,7 @@
 //! The one task that plans: it takes in what happened, commits what follows, and hands it on.
 
+mod ears;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -9,17 +11,18 @@ use daemon::{
     Clock, Timestamp,
     traces::{self, TARGET},
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{Span, field::Empty};
 
+pub use self::ears::Ears;
+use self::ears::Heard;
 use crate::{
     channels::operators::Lasting,
-    demand::Report,
     evidence::Snapshot,
     metrics::Metrics,
-    outbox::{Nudges, Outbox, Resolver, Signal, after_unknown},
-    plan::{Changes, Command, Input, Outcome, Person, Planner, Said, Saved, Settings, Stops},
+    outbox::{Nudges, Outbox, Resolver, after_unknown},
+    plan::{Changes, Input, Outcome, Planner, Saved, Settings, Stops},
     store::{Batch, Effect, EffectState, Payload, Store, StoreError},
 };
 
@@ -33,23 +36,9 @@ const METRICS: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_secs(1);
 /// What comes within this time (real time) goes into one commit, unless a source waits for it.
 const TOGETHER: Duration = Duration::from_millis(10);
-/// At most so many reports and signals in one step, so that a step stays short.
-const AT_ONCE: usize = 2000;
 /// How long (real time) attempts may take to end, and the store to take what was decided, once the daemon was asked
 /// to stop.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Where the engine hears from.
-pub struct Ears {
-    /// Sources.
-    pub reports: mpsc::Receiver<Report>,
-    /// The exporters.
-    pub evidence: watch::Receiver<Arc<Snapshot>>,
-    /// The lines of the outbox.
-    pub signals: mpsc::Receiver<Signal>,
-    /// Who is behind users.
-    pub people: mpsc::Receiver<(String, Person)>,
-}
 
 /// Plans and commits.
 pub struct Engine {
@@ -93,17 +82,6 @@ pub struct Parts {
     pub lasting: watch::Sender<Lasting>,
     /// Where the engine hears from.
     pub ears: Ears,
-}
-
-#[derive(Default)]
-struct Heard {
-    input: Input,
-    state: Vec<(Arc<str>, Vec<crate::demand::StateRow>)>,
-    committed: Vec<tokio::sync::oneshot::Sender<()>>,
-    obeyed: Vec<i64>,
-    heard: Vec<i64>,
-    /// Whether a source of demands spoke.
-    reported: bool,
 }
 
 impl Engine {
@@ -211,61 +189,6 @@ impl Engine {
             self.step(heard).await?;
         }
         self.finish().await
-    }
-
-    /// Everything else that is there already, up to a bound.
-    fn gather(&mut self, heard: &mut Heard) {
-        for _ in 0..AT_ONCE {
-            let Ok(signal) = self.ears.signals.try_recv() else { break };
-            heard.signal(signal);
-        }
-        for _ in 0..AT_ONCE {
-            let Ok(person) = self.ears.people.try_recv() else { break };
-            heard.input.people.push(person);
-        }
-        for _ in 0..AT_ONCE {
-            let Ok(report) = self.ears.reports.try_recv() else { break };
-            heard.report(report);
-        }
-        let newest = self.ears.evidence.borrow_and_update().clone();
-        if newest.as_of.is_some() {
-            heard.input.snapshot = Some(newest);
-        }
-    }
-
-    async fn commands(&self, heard: &mut Heard) {
-        match self.store.asked().await {
-            Ok(asked) => {
-                for (id, command) in asked {
-                    if let Command::Retry { effect } = &command {
-                        match self.store.effect(effect).await {
-                            Ok(found) => heard.input.retried.extend(found),
-                            Err(error) => {
-                                tracing::error!(reason = %error, "an effect could not be read");
-                                continue;
-                            }
-                        }
-                    }
-                    heard.obeyed.push(id);
-                    heard.input.commands.push(command);
-                }
-            }
-            Err(error) => tracing::error!(reason = %error, "commands could not be read"),
-        }
-    }
-
-    /// What replicas have written down.
-    async fn hear(&mut self, heard: &mut Heard) {
-        let Some(replicas) = self.store.replicas() else { return };
-        match replicas.reported().await {
-            Ok(reported) => {
-                for (id, signal) in reported {
-                    heard.heard.push(id);
-                    heard.signal(signal);
-                }
-            }
-            Err(error) => tracing::error!(reason = %error, "reports of replicas could not be read"),
-        }
     }
 
     async fn step(&mut self, heard: Heard) -> Result<(), StoreError> {
@@ -398,31 +321,6 @@ impl Engine {
             if ended {
                 return Ok(());
             }
-        }
-    }
-}
-
-impl Heard {
-    /// Whether more of the same kind is likely to follow at once, and nobody waits for this.
-    fn waves(&self) -> bool {
-        self.committed.is_empty() && !(self.input.outcomes.is_empty() && self.input.people.is_empty())
-    }
-
-    fn report(&mut self, report: Report) {
-        self.input.traceparent = self.input.traceparent.take().or(report.traceparent);
-        self.reported |= &*report.source != crate::digest::SOURCE;
-        self.input.said.push(Said { firing: report.firing, ended: report.ended });
-        if !report.state.is_empty() {
-            self.state.push((report.source, report.state));
-        }
-        self.committed.extend(report.committed);
-    }
-
-    fn signal(&mut self, signal: Signal) {
-        match signal {
-            Signal::Outcome(outcome) => self.input.outcomes.push(*outcome),
-            Signal::Suppress { person, code } => self.input.refused.push((person, code)),
-            Signal::Circuit { channel, open } => self.input.circuits.push((channel, open)),
         }
     }
 }
