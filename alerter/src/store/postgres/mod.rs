@@ -47,7 +47,9 @@ const STATEMENT_MS: &str = "30000";
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The file that holds the address, `postgres://user:password@host:5432/database?sslmode=verify-full`.
+    /// The file that holds the address, `postgres://user:password@host:5432/database?sslmode=verify-full`: of Postgres
+    /// itself, or of a pooler that keeps sessions (PgBouncer with `pool_mode = session` and
+    /// `ignore_startup_parameters = extra_float_digits,options`).
     pub url_file: PathBuf,
     /// Connections at once; 8 where not set.
     pub connections: Option<u32>,
