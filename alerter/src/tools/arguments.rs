@@ -120,20 +120,23 @@ pub enum OutboxTool {
         #[arg(long)]
         json: bool,
     },
-    /// Try an effect now, also one that ended without having been taken.
+    /// Try effects now, also those that ended without having been taken.
     Retry {
-        /// Its key.
-        key: String,
+        /// Their keys.
+        #[arg(required = true, value_name = "KEY")]
+        keys: Vec<String>,
     },
-    /// Let an effect go on that is held for a person.
+    /// Let effects go on that are held for a person.
     Release {
-        /// Its key.
-        key: String,
+        /// Their keys.
+        #[arg(required = true, value_name = "KEY")]
+        keys: Vec<String>,
     },
-    /// Never do what an effect that waits would do.
+    /// Never do what effects that wait would do.
     Cancel {
-        /// Its key.
-        key: String,
+        /// Their keys.
+        #[arg(required = true, value_name = "KEY")]
+        keys: Vec<String>,
     },
     /// Say why something was, or was not, sent.
     Why {

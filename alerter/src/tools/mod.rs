@@ -1,6 +1,7 @@
 //! The commands for people: what is open, what was done and why, and what to do about it.
 
 mod arguments;
+mod byhand;
 mod carry;
 mod steer;
 mod words;
@@ -12,7 +13,10 @@ use daemon::{Clock, Fatal};
 pub use self::arguments::{
     BaselineTool, Check, HoldTool, IncidentsTool, OutboxTool, Paused, Pausing, Test, Tool,
 };
-use self::words::{as_json, card, line, one_line};
+use self::{
+    byhand::{Hand, by_hand},
+    words::{as_json, card, line, one_line},
+};
 use crate::{
     app,
     channels::message::TEMPLATES,
@@ -68,10 +72,7 @@ async fn answer(tool: Tool, store: &dyn Store, clock: &Clock) -> Result<String, 
         | Tool::Forget { .. } => {
             return Ok(String::new());
         }
-        Tool::Outbox(OutboxTool::Retry { key }) => by_hand(Hand::Retry, key, store).await?,
-        Tool::Outbox(OutboxTool::Release { key }) => by_hand(Hand::Release, key, store).await?,
-        Tool::Outbox(OutboxTool::Cancel { key }) => by_hand(Hand::Cancel, key, store).await?,
-        Tool::Outbox(tool) => return outbox(tool, store).await,
+        Tool::Outbox(tool) => return outbox(tool, store, clock).await,
         Tool::Export => return carry::export(store).await,
         Tool::Import { file } => return carry::import(&file, store).await,
         Tool::Incidents(tool) => return incidents(tool, store).await,
@@ -93,9 +94,11 @@ async fn answer(tool: Tool, store: &dyn Store, clock: &Clock) -> Result<String, 
         Tool::Done { connection } => steer::done(connection, store).await?,
     };
     store.ask(&ask, clock.now()).await.map_err(Fatal::running)?;
-    Ok("taken down; a running alerter does it within a second, one that is stopped when it starts\n"
-        .to_owned())
+    Ok(format!("taken down; {WHEN}\n"))
 }
+
+/// When what was asked for is done.
+const WHEN: &str = "a running alerter does it within a second, one that is stopped when it starts";
 
 /// Takes it down for the alerter, and asks the exporters.
 async fn forget(
@@ -119,7 +122,7 @@ async fn forget(
     )))
 }
 
-async fn outbox(tool: OutboxTool, store: &dyn Store) -> Result<String, Fatal> {
+async fn outbox(tool: OutboxTool, store: &dyn Store, clock: &Clock) -> Result<String, Fatal> {
     match tool {
         OutboxTool::List { state, action, channel, incident, limit, json } => {
             let filter = EffectFilter { state, action, channel, incident, limit, offset: 0 };
@@ -130,10 +133,9 @@ async fn outbox(tool: OutboxTool, store: &dyn Store) -> Result<String, Fatal> {
             let effect = known(&key, store).await?;
             if json { as_json(&effect) } else { Ok(card(&effect)) }
         }
-        // Asked for before.
-        OutboxTool::Retry { .. } | OutboxTool::Release { .. } | OutboxTool::Cancel { .. } => {
-            Ok(String::new())
-        }
+        OutboxTool::Retry { keys } => by_hand(Hand::Retry, keys, store, clock).await,
+        OutboxTool::Release { keys } => by_hand(Hand::Release, keys, store, clock).await,
+        OutboxTool::Cancel { keys } => by_hand(Hand::Cancel, keys, store, clock).await,
         OutboxTool::Why { about, json } => why(&about, json, store).await,
     }
 }
@@ -154,30 +156,6 @@ fn listed(lines: impl ExactSizeIterator<Item = String>, limit: u32) -> String {
 async fn known(key: &str, store: &dyn Store) -> Result<Effect, Fatal> {
     let found = store.effect(key).await.map_err(Fatal::running)?;
     found.ok_or_else(|| Fatal::running(format!("there is no effect {key}; `outbox list` shows keys")))
-}
-
-/// What a person decides about one effect.
-#[derive(Clone, Copy)]
-enum Hand {
-    Retry,
-    Release,
-    Cancel,
-}
-
-/// The command for it, if the effect is in a state in which that can be asked for.
-async fn by_hand(hand: Hand, key: String, store: &dyn Store) -> Result<Command, Fatal> {
-    use EffectState::{Attempting, Delivered, DryRun, Held, Obsolete};
-    let state = known(&key, store).await?.state;
-    let refuse = |what: &str| Err(Fatal::running(format!("{key} is {state}: {what}")));
-    match (hand, state) {
-        (Hand::Retry, Delivered | DryRun | Obsolete) => refuse("it is not tried again"),
-        (Hand::Retry, Attempting) => refuse("it is being tried"),
-        (Hand::Release, state) if state != Held => refuse("only what is held can be released"),
-        (Hand::Cancel, state) if state.is_final() => refuse("it has its end"),
-        (Hand::Cancel, Attempting) => refuse("it is on its way"),
-        (Hand::Retry | Hand::Release, _) => Ok(Command::Retry { effect: key }),
-        (Hand::Cancel, _) => Ok(Command::Cancel { effect: key }),
-    }
 }
 
 async fn why(about: &str, json: bool, store: &dyn Store) -> Result<String, Fatal> {

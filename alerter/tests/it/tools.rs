@@ -219,6 +219,15 @@ async fn what_cannot_be_asked_for_is_refused_at_once(place: Place) {
         assert!(error.contains(why), "{arguments:?}: {error}");
     }
     assert!(house.asked().await.is_empty());
+    // Of several, those go on that can.
+    let error = house.run(&["outbox", "retry", "sent", "waits", "nothing", "held"]).unwrap_err();
+    for said in ["taken down for 2 of 4", "sent is delivered", "there is no effect nothing"] {
+        assert!(error.contains(said), "{said}: {error}");
+    }
+    let both = ["waits", "held"].map(|effect| Command::Retry { effect: effect.into() });
+    assert_eq!(house.asked().await, both);
+    let said = house.run(&["outbox", "cancel", "waits", "held"]).unwrap();
+    assert!(said.starts_with("taken down for 2 effects"), "{said}");
     let empty = tempfile::tempdir().unwrap();
     std::fs::write(empty.path().join("alerter.yml"), "").unwrap();
     let error = run(empty.path(), &["outbox", "list"]).unwrap_err();
