@@ -35,7 +35,7 @@ use crate::{
     page::{self, Access, PageState},
     plan::Settings,
     rounds::Rounds,
-    sources::{Measures, Sources, Wiring},
+    sources::{self, Measures, Sources, Wiring},
     store::{Standing, Store},
 };
 
@@ -192,7 +192,8 @@ pub async fn run(config: Config, run: Run, context: Context) -> Result<(), Fatal
         ears: Ears { reports, evidence, signals, people },
     };
     // What listens and reports ends first; the engine then lets what is in hand end.
-    let serving = web::serve(run.listener, router, run.web, stop.clone());
+    let limits = web::Limits { body_bytes: sources::MAX_BODY, ..web::Limits::default() };
+    let serving = web::serve_with(run.listener, router, run.web, limits, stop.clone());
     let digesting = digest::Task {
         settings: config.digest.clone(),
         utc_offset_hours: config.sender.utc_offset_hours,

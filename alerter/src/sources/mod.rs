@@ -30,6 +30,7 @@ pub(crate) use embedded::cycle;
 pub use measures::Measures;
 pub(crate) use promql::Api;
 pub use promql::PromqlConfig;
+pub(crate) use push::MAX_BODY;
 pub use push::PushConfig;
 pub(crate) use send::Sender;
 

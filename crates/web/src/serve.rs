@@ -97,6 +97,12 @@ pub async fn serve_with(
     daemon::notify::notify(daemon::notify::State::Ready);
     let router = router
         .layer(RequestBodyLimitLayer::new(limits.body_bytes))
+        .layer(axum::middleware::map_response(async |answer: Response| {
+            if answer.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                tracing::warn!("a request was refused: its body is too large");
+            }
+            answer
+        }))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, limits.request))
         .layer(CatchPanicLayer::new());
     let (slots, tracker) = (Arc::new(Semaphore::new(limits.connections)), TaskTracker::new());

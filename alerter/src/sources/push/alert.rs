@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use daemon::Timestamp;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
-/// More alerts than any batch or group has.
-const MAX_ALERTS: usize = 10_000;
+/// More alerts than any batch has, and any group that fits into one request.
+const MAX_ALERTS: usize = 100_000;
 /// More labels or annotations than any alert has.
 const MAX_PAIRS: usize = 64;
 /// Longer than any name or label.
@@ -43,14 +43,19 @@ struct Alert {
 }
 
 #[derive(Deserialize)]
-struct Webhook {
+#[serde(rename_all = "camelCase")]
+struct Webhook<'a> {
     version: String,
-    alerts: Vec<Value>,
+    #[serde(borrow)]
+    alerts: Vec<&'a RawValue>,
+    /// How many alerts of the group were left out, because the receiver is set to send only so many.
+    #[serde(default)]
+    truncated_alerts: u64,
 }
 
 /// What Prometheus sends: a list of alerts. An alert that cannot be used is an error of its own.
 pub(super) fn of_prometheus(body: &[u8]) -> Result<Vec<Result<Received, String>>, String> {
-    let alerts: Vec<Value> =
+    let alerts: Vec<&RawValue> =
         serde_json::from_slice(body).map_err(|_| "expected a JSON list of alerts".to_owned())?;
     all(alerts)
 }
@@ -58,14 +63,21 @@ pub(super) fn of_prometheus(body: &[u8]) -> Result<Vec<Result<Received, String>>
 /// What Alertmanager's webhook sends, version 4.
 pub(super) fn of_alertmanager(body: &[u8]) -> Result<Vec<Result<Received, String>>, String> {
     let wrong = |_| "expected the JSON of Alertmanager's webhook, version 4".to_owned();
-    let webhook: Webhook = serde_json::from_slice(body).map_err(wrong)?;
+    let webhook: Webhook<'_> = serde_json::from_slice(body).map_err(wrong)?;
     if webhook.version != "4" {
         return Err("expected version 4 of Alertmanager's webhook".to_owned());
     }
-    all(webhook.alerts)
+    let mut alerts = all(webhook.alerts)?;
+    if webhook.truncated_alerts > 0 {
+        alerts.push(Err(format!(
+            "{} alerts of the group were left out by the sender: take `max_alerts` from its receiver",
+            webhook.truncated_alerts
+        )));
+    }
+    Ok(alerts)
 }
 
-fn all(alerts: Vec<Value>) -> Result<Vec<Result<Received, String>>, String> {
+fn all(alerts: Vec<&RawValue>) -> Result<Vec<Result<Received, String>>, String> {
     if alerts.len() > MAX_ALERTS {
         return Err(format!("more than {MAX_ALERTS} alerts at once"));
     }
@@ -76,10 +88,10 @@ fn all(alerts: Vec<Value>) -> Result<Vec<Result<Received, String>>, String> {
         .collect())
 }
 
-fn one(alert: Value) -> Result<Received, String> {
+fn one(alert: &RawValue) -> Result<Received, String> {
     // The reason is ours: that of the parser would repeat what was sent.
-    let alert: Alert =
-        serde_json::from_value(alert).map_err(|_| "expected labels and annotations as texts".to_owned())?;
+    let alert: Alert = serde_json::from_str(alert.get())
+        .map_err(|_| "expected labels and annotations as texts".to_owned())?;
     let Alert { mut labels, annotations, starts_at, ends_at, status } = alert;
     labels.retain(|_, value| !value.is_empty());
     let fits = |pairs: &BTreeMap<String, String>, longest: usize| {

@@ -5,7 +5,8 @@
 //!
 //! Both ask for the source's token or password. An answer of 2xx means that what was sent is durable. Alerts
 //! without a label `action`, or with `none`, ask for nothing and are passed over; one that cannot be used is named in the answer
-//! (400) and does not keep the others of its batch from being taken.
+//! (400) and does not keep the others of its batch from being taken. So are alerts that a webhook left out
+//! (`truncatedAlerts`).
 //!
 //! Of several replicas the one that plans takes alerts; the others answer 503. Nothing is lost where senders are given
 //! every replica: Prometheus sends each alert to all of its Alertmanagers, and again while it fires and for 15 minutes
@@ -23,13 +24,15 @@ use async_trait::async_trait;
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, State},
+    extract::{DefaultBodyLimit, Request, State},
     http::{HeaderMap, StatusCode, header},
+    middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::post,
 };
 use base64::Engine as _;
 use daemon::{Clock, Fatal, Secret, Timestamp, config};
+use futures_util::StreamExt;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -40,8 +43,9 @@ use crate::{demand::Action, evidence::Look, plan::Said, rules::Changes};
 use alert::Received;
 use book::Pushed;
 
-/// Larger than any batch of Prometheus (64 alerts) or group of an Alertmanager.
-const MAX_BODY: usize = 16 << 20;
+/// Larger than any batch of Prometheus (64 alerts), and than a group of an Alertmanager with 20,000 alerts: one that is
+/// refused for its size is not sent again.
+pub(crate) const MAX_BODY: usize = 32 << 20;
 /// Until a report that could not be committed is made again, in real time.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -150,6 +154,7 @@ impl Source for Push {
             .route("/api/v2/alerts", post(prometheus))
             .route("/api/v2/webhook", post(alertmanager))
             .layer(DefaultBodyLimit::max(MAX_BODY))
+            .route_layer(middleware::from_fn_with_state(self.shared.clone(), admitted))
             .with_state(self.shared.clone());
         Some(router)
     }
@@ -215,12 +220,30 @@ async fn commit<T>(
     Err(())
 }
 
-async fn prometheus(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
-    shared.take(&headers, || alert::of_prometheus(&body)).await
+/// Nothing of a stranger's body is kept. It is passed over to its end: who is still sending would not see the answer.
+async fn admitted(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    if shared.admits(request.headers()) {
+        return next.run(request).await;
+    }
+    let mut body = request.into_body().into_data_stream();
+    while let Some(Ok(_)) = body.next().await {}
+    let ask = [(header::WWW_AUTHENTICATE, "Bearer, Basic realm=\"alerts\"")];
+    (StatusCode::UNAUTHORIZED, ask).into_response()
 }
 
-async fn alertmanager(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
-    shared.take(&headers, || alert::of_alertmanager(&body)).await
+async fn prometheus(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
+    shared.take(alert::of_prometheus(&body)).await
+}
+
+async fn alertmanager(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
+    shared.take(alert::of_alertmanager(&body)).await
+}
+
+/// What cannot be used is said to the sender, and to whoever reads the log. No reason repeats what was sent.
+fn refuse(errors: &[String]) -> Response {
+    let first = errors.first().map_or("", String::as_str);
+    tracing::warn!(refused = errors.len(), first, "alerts that were sent cannot be used");
+    answer(StatusCode::BAD_REQUEST, errors)
 }
 
 fn answer(status: StatusCode, errors: &[String]) -> Response {
@@ -250,18 +273,10 @@ impl Shared {
         received
     }
 
-    async fn take(
-        &self,
-        headers: &HeaderMap,
-        read: impl FnOnce() -> Result<Vec<Result<Received, String>>, String>,
-    ) -> Response {
-        if !self.admits(headers) {
-            let ask = [(header::WWW_AUTHENTICATE, "Bearer, Basic realm=\"alerts\"")];
-            return (StatusCode::UNAUTHORIZED, ask).into_response();
-        }
-        let received = match read() {
+    async fn take(&self, read: Result<Vec<Result<Received, String>>, String>) -> Response {
+        let received = match read {
             Ok(received) => self.complete(received),
-            Err(reason) => return answer(StatusCode::BAD_REQUEST, &[reason]),
+            Err(reason) => return refuse(&[reason]),
         };
         let mut live = self.live.lock().await;
         let Some(Live { clock, reports, pushed, measures }) = live.as_mut() else {
@@ -281,7 +296,7 @@ impl Shared {
         self.changed.notify_one();
         match &*errors {
             [] => StatusCode::OK.into_response(),
-            errors => answer(StatusCode::BAD_REQUEST, errors),
+            errors => refuse(errors),
         }
     }
 }

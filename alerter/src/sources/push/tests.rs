@@ -193,6 +193,19 @@ fn what_could_not_be_stored_is_news_when_it_is_sent_again() {
 }
 
 #[test]
+fn what_a_sender_leaves_out_is_said() {
+    let body = |left_out: u64| {
+        let alerts: serde_json::Value = serde_json::from_str(FIRING).unwrap();
+        serde_json::json!({ "version": "4", "alerts": alerts, "truncatedAlerts": left_out }).to_string()
+    };
+    let read = of_alertmanager(body(0).as_bytes()).unwrap();
+    assert!(read.len() == 1 && read.iter().all(Result::is_ok));
+    let (changes, errors) = empty().receive(of_alertmanager(body(7).as_bytes()).unwrap(), at("11:33:34"));
+    assert_eq!(changes.firing.len(), 1, "what is there is taken");
+    assert!(errors.len() == 1 && errors[0].starts_with("7 alerts"), "{errors:?}");
+}
+
+#[test]
 fn what_is_too_large_is_refused() {
     let many: BTreeMap<String, String> = (0..65).map(|n| (format!("l{n}"), "x".to_owned())).collect();
     let body = serde_json::json!([{ "labels": many }, { "labels": { "a": "x".repeat(3000) } }]);

@@ -1,6 +1,8 @@
 //! Notices through a whole daemon: the binary with a configuration file, a real Alertmanager and a watchdog.
 
 use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
     process::{Child, Command, Stdio},
     sync::{
         Arc,
@@ -72,6 +74,7 @@ impl Alerter {
             .stderr(std::fs::File::create(folder.join("log")).unwrap())
             .spawn()
             .unwrap();
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
         Self { child, url: format!("http://{address}"), client }
     }
@@ -92,6 +95,27 @@ impl Alerter {
         let url = format!("{}/api/v2/alerts", self.url);
         let sent = self.client.post(url).bearer_auth(TOKEN).json(&alerts).send().await;
         sent.is_ok_and(|answer| answer.status().is_success())
+    }
+
+    /// Sends a group of so many alerts, a kilobyte each, that ask for nothing, as an Alertmanager would; the answer.
+    async fn group(&self, alerts: usize, token: &str) -> u16 {
+        let one = json!({"labels": {"alertname": "Fails"}, "annotations": {"description": "x".repeat(1000)}});
+        let body = json!({"version": "4", "alerts": vec![one; alerts]});
+        let url = format!("{}/api/v2/webhook", self.url);
+        self.client.post(url).bearer_auth(token).json(&body).send().await.unwrap().status().as_u16()
+    }
+
+    /// The answer to the head of a request whose body is to have so many bytes.
+    fn announces(&self, bytes: usize) -> String {
+        let mut stream = TcpStream::connect(self.url.trim_start_matches("http://")).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let head = format!(
+            "POST /api/v2/webhook HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {TOKEN}\r\ncontent-length: {bytes}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = [0; 64];
+        let read = stream.read(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer[..read]).into_owned()
     }
 }
 
@@ -156,4 +180,10 @@ async fn a_whole_daemon_keeps_a_real_alertmanager_and_the_watchdog_informed() {
     assert!(alerter.push(&[("BasiqDown", "critical", began, Some(Timestamp::now()))]).await);
     super::until("the notice ends", || alertmanager.query("BasiqDown").is_empty()).await;
     assert_eq!(alertmanager.query("Watchdog").len(), 1, "the other goes on");
+
+    // A bank is down for everybody: an Alertmanager sends the group whole, and does not send again what is refused.
+    assert_eq!(alerter.group(6_000, TOKEN).await, 200, "{}", log());
+    assert_eq!(alerter.group(6_000, "wrong").await, 401);
+    assert!(alerter.announces(40_000_000).starts_with("HTTP/1.1 413"));
+    assert!(log().contains("its body is too large"), "{}", log());
 }
