@@ -70,8 +70,8 @@ pub async fn run(config: Config, run: Run, context: Context) -> Result<(), Fatal
     let tidied = (store.clone(), clock.clone());
     let registry = Registry::new();
     let metrics = Metrics::new(&registry, &config.actions).map_err(Fatal::running)?;
-    for channel in hands.names() {
-        metrics.serves(channel);
+    for (channel, action) in hands.names() {
+        metrics.serves(channel, action);
     }
     let measures = Measures::new(&registry).map_err(Fatal::running)?;
     let (evidence_sender, evidence) = watch::channel(Arc::new(Snapshot::default()));

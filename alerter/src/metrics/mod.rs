@@ -135,10 +135,14 @@ impl Metrics {
         self.commit_errors.inc();
     }
 
-    /// Effects may go through that channel: how many wait there is shown from now on, also while none does.
-    pub(crate) fn serves(&self, channel: &str) {
+    /// Such effects may go through that channel: what is counted of them is shown from now on, also while it is none. An
+    /// increase from nothing at all would be seen by no rule.
+    pub(crate) fn serves(&self, channel: &str, action: Action) {
         for state in EffectState::ALL {
             self.effects.with_label_values(&[channel, state.as_str()]);
+            if state.is_final() {
+                self.effects_total.with_label_values(&[channel, action.as_str(), state.as_str()]);
+            }
         }
     }
 
@@ -322,8 +326,11 @@ mod tests {
         assert_eq!(value("incidents_open", &scenario), Some(0.0));
         let desk = [("channel", "desk"), ("state", "planned")];
         assert_eq!(value("effects", &desk), None);
-        metrics.serves("desk");
+        metrics.serves("desk", Action::FileTicket);
         assert_eq!(value("effects", &desk), Some(0.0), "shown before the first");
+        let ended = |outcome| [("channel", "desk"), ("action", "file-ticket"), ("outcome", outcome)];
+        assert_eq!(value("effects_total", &ended("dead")), Some(0.0), "so that the first is an increase");
+        assert_eq!(value("effects_total", &ended("planned")), None, "that is no end");
         assert_eq!(value("oldest_pending_effect_timestamp_seconds", &oldest), None, "nothing waits");
     }
 }

@@ -45,6 +45,7 @@ pub use verify::{Verdict, verify};
 use crate::{
     channels::{Channel, Contacts, Desk, Operators},
     config::Actions,
+    demand::Action,
     evidence::Snapshot,
     plan::{Limits, Outcome, Stops},
     refresh::{CaseFacts, Refresher},
@@ -87,10 +88,12 @@ pub struct Hands {
 }
 
 impl Hands {
-    /// The names of all channels that effects may go through.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        let names = self.channels.keys().chain(self.desks.keys()).chain(self.operators.keys());
-        names.map(String::as_str).chain([crate::plan::BASIQ])
+    /// The names of all channels that effects may go through, with the action that goes there.
+    pub fn names(&self) -> impl Iterator<Item = (&str, Action)> {
+        let users = self.channels.keys().map(|name| (name.as_str(), Action::NotifyUser));
+        let desks = self.desks.keys().map(|name| (name.as_str(), Action::FileTicket));
+        let operators = self.operators.keys().map(|name| (name.as_str(), Action::NotifyOperator));
+        users.chain(desks).chain(operators).chain([(crate::plan::BASIQ, Action::RefreshConnection)])
     }
 }
 
