@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use async_trait::async_trait;
 use reqwest::Method;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 
 use super::{
@@ -105,15 +105,11 @@ struct Value {
     value: serde_json::Value,
 }
 
-#[derive(Deserialize)]
-struct Found {
-    values: Vec<Request>,
-}
-
+/// A page of a list.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Comments {
-    values: Vec<Said>,
+struct Page<T> {
+    values: Vec<T>,
     #[serde(default = "last")]
     is_last_page: bool,
 }
@@ -151,9 +147,8 @@ struct Transition {
     id: String,
 }
 
-/// Comments are read a page at a time, oldest first, and no more pages than these.
+/// Lists are read a page at a time, and no more pages than these.
 const PAGES: usize = 20;
-const PAGE: usize = 50;
 
 fn receipt(key: String, detail: &str) -> Receipt {
     Receipt { detail: format!("request {key} {detail}"), remote: key }
@@ -194,24 +189,21 @@ impl Desk for Jsm {
 
     async fn find(&self, key: &str) -> Result<Option<Receipt>, DeliveryError> {
         let marker = marker(key);
-        let call = Call {
-            path: &["rest", "servicedeskapi", "request"],
-            query: &[
-                ("searchTerm", &marker),
-                ("serviceDeskId", &self.service_desk),
-                ("requestOwnership", "ALL_REQUESTS"),
-                ("requestStatus", "ALL_REQUESTS"),
-            ],
-            ..Call::default()
-        };
-        let found: Found = self.api.call(call).await?.json(self.api.who())?;
-        // The search is for words; only a summary that holds the whole marker is the ticket.
+        let query = [
+            ("searchTerm", &*marker),
+            ("serviceDeskId", &self.service_desk),
+            ("requestOwnership", "ALL_REQUESTS"),
+            ("requestStatus", "ALL_REQUESTS"),
+        ];
+        // The search is for words, and half of the marker is one of every ticket: only a summary that holds the whole
+        // marker is the ticket.
         let ours = |request: &Request| {
             request.request_field_values.iter().any(|field| {
                 field.field_id == "summary" && field.value.as_str().is_some_and(|text| text.contains(&marker))
             })
         };
-        Ok(found.values.into_iter().find(ours).map(|request| receipt(request.issue_key, "found")))
+        let found = self.look(&["rest", "servicedeskapi", "request"], &query, false, ours).await?;
+        Ok(found.map(|request| receipt(request.issue_key, "found")))
     }
 
     async fn comment(&self, id: &str, comment: &Comment<'_>) -> Result<Receipt, DeliveryError> {
@@ -230,24 +222,9 @@ impl Desk for Jsm {
 
     async fn find_comment(&self, id: &str, key: &str) -> Result<Option<Receipt>, DeliveryError> {
         let id = remote(self.api.who(), id)?;
-        let marker = marker(key);
-        for page in 0..PAGES {
-            let (start, limit) = ((page * PAGE).to_string(), PAGE.to_string());
-            let call = Call {
-                path: &["rest", "servicedeskapi", "request", id, "comment"],
-                query: &[("start", &start), ("limit", &limit)],
-                of_ticket: true,
-                ..Call::default()
-            };
-            let found: Comments = self.api.call(call).await?.json(self.api.who())?;
-            if found.values.iter().any(|said| said.body.contains(&marker)) {
-                return Ok(Some(receipt(id.to_owned(), "had the comment")));
-            }
-            if found.is_last_page {
-                break;
-            }
-        }
-        Ok(None)
+        let (marker, path) = (marker(key), ["rest", "servicedeskapi", "request", id, "comment"]);
+        let found = self.look(&path, &[], true, |said: &Said| said.body.contains(&marker)).await?;
+        Ok(found.map(|_| receipt(id.to_owned(), "had the comment")))
     }
 
     async fn standing(&self, id: &str) -> Result<Option<Standing>, DeliveryError> {
@@ -286,6 +263,30 @@ impl Desk for Jsm {
 }
 
 impl Jsm {
+    /// The first of a list that is ours.
+    async fn look<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+        of_ticket: bool,
+        ours: impl Fn(&T) -> bool,
+    ) -> Result<Option<T>, DeliveryError> {
+        let mut seen = 0;
+        for _ in 0..PAGES {
+            let start = seen.to_string();
+            let query = [query, &[("start", &*start), ("limit", "50")]].concat();
+            let call = Call { path, query: &query, of_ticket, ..Call::default() };
+            let page: Page<T> = self.api.call(call).await?.json(self.api.who())?;
+            let last = page.is_last_page || page.values.is_empty();
+            seen += page.values.len();
+            let found = page.values.into_iter().find(&ours);
+            if found.is_some() || last {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
     async fn stands(&self, id: &str) -> Result<Standing, DeliveryError> {
         let path = &["rest", "servicedeskapi", "request", id];
         let call = Call { path, of_ticket: true, ..Call::default() };

@@ -5,7 +5,7 @@ mod site;
 
 use std::sync::{Arc, Mutex};
 
-use basiq_alerter::channels::{Desk, News, Plugin, Standing, desks};
+use basiq_alerter::channels::{Desk, News, Plugin, Standing, Ticket, desks};
 use daemon::Clock;
 use serde_json::{Value, json};
 
@@ -118,6 +118,22 @@ async fn priorities_and_required_fields_follow_the_ticket_at_jira() {
     };
     assert_eq!(of(0), (json!("Medium"), json!("Other")));
     assert_eq!(of(1), (json!("Highest"), json!("Bank A")));
+}
+
+#[tokio::test]
+async fn a_ticket_is_found_among_many_that_share_a_word_with_it() {
+    let (clock, hand) = Clock::manual("2026-11-22T03:00:00Z".parse().unwrap());
+    let double = jsm(clock).await.unwrap();
+    for n in 0..120 {
+        let key = format!("k{n}");
+        double.desk.create(&Ticket { key, ..crate::channels_files::ticket() }).await.unwrap();
+    }
+    hand.advance(std::time::Duration::from_secs(300));
+    for n in [0, 60, 119] {
+        let found = double.desk.find(&format!("k{n}")).await.unwrap();
+        assert_eq!(found.map(|found| found.remote), Some(format!("BANK-{}", n + 1)));
+    }
+    assert_eq!(double.desk.find("another").await.unwrap(), None);
 }
 
 #[tokio::test]

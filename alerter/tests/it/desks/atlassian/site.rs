@@ -231,7 +231,7 @@ impl Site {
         };
         let now = self.clock.now();
         let issues = self.issues.lock().unwrap();
-        // A search for words: every part of the term, in any place.
+        // A search for words: any part of the term, in any place.
         let fits = |issue: &&Issue| {
             let summary = issue.fields["summary"].as_str().unwrap_or_default();
             term.split('-').any(|word| summary.contains(word)) && now.duration_since(issue.created) >= LAG
@@ -244,8 +244,14 @@ impl Site {
                 ],
             })
         };
-        let values: Vec<Value> = issues.iter().filter(fits).map(shown).collect();
-        Said::json(200, &json!({ "size": values.len(), "start": 0, "isLastPage": true, "values": values }))
+        let start = asked("start").and_then(|start| start.parse().ok()).unwrap_or(0);
+        let mut rest = issues.iter().filter(fits).skip(start);
+        let values: Vec<Value> = rest.by_ref().take(50).map(shown).collect();
+        let last = rest.next().is_none();
+        Said::json(
+            200,
+            &json!({ "size": values.len(), "start": start, "isLastPage": last, "values": values }),
+        )
     }
 
     fn of_request(
