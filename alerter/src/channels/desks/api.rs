@@ -112,6 +112,13 @@ pub(super) fn line(subject: &str, most: usize) -> String {
     subject.replace(|c: char| c.is_control(), " ").chars().take(most).collect()
 }
 
+/// A subject that ends with the marker of its ticket, for desks that find a ticket by its subject: what is too long is
+/// cut before the marker, as the desk would cut the marker.
+pub(super) fn marked_line(subject: &str, key: &str, most: usize) -> String {
+    let marker = marker(key);
+    format!("{} [{marker}]", line(subject, most.saturating_sub(marker.len() + 3)).trim_end())
+}
+
 /// A comment that can be found again after an unknown outcome.
 pub(super) fn marked(comment: &Comment<'_>) -> String {
     format!("{}\n\n[{}]", comment.text.trim_end(), marker(comment.key))

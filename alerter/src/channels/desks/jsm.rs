@@ -10,7 +10,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 
 use super::{
-    api::{Api, Auth, Call, line, marked, marker, remote, turns},
+    api::{Api, Auth, Call, marked, marked_line, marker, remote, turns},
     fields::Fields,
     jira::SUMMARY,
 };
@@ -166,9 +166,8 @@ impl Desk for Jsm {
     }
 
     async fn create(&self, ticket: &Ticket) -> Result<Receipt, DeliveryError> {
-        // The marker first: the search matches the summary, which is cut at its end.
         let mut fields = json!({
-            "summary": line(&format!("[{}] {}", marker(&ticket.key), ticket.subject), SUMMARY),
+            "summary": marked_line(&ticket.subject, &ticket.key, SUMMARY),
             "description": ticket.body,
         });
         self.fields.fill(&mut fields, ticket, &self.environment)?;

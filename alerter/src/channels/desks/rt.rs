@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    api::{Api, Auth, Call, line, marker, remote, turns},
+    api::{Api, Auth, Call, marked_line, marker, remote, turns},
     fields::{Field, Fields},
 };
 use crate::channels::{
@@ -127,8 +127,7 @@ impl Desk for Rt {
     async fn create(&self, ticket: &Ticket) -> Result<Receipt, DeliveryError> {
         let mut body = json!({
             "Queue": self.queue.of(ticket, &self.environment)?,
-            // The marker first: RT cuts what is too long.
-            "Subject": line(&format!("[{}] {}", marker(&ticket.key), ticket.subject), SUBJECT),
+            "Subject": marked_line(&ticket.subject, &ticket.key, SUBJECT),
             "ContentType": "text/plain",
             "Content": ticket.body,
         });
